@@ -1,0 +1,1 @@
+"""Programs: the only room that sees the recognizer and the networks."""
