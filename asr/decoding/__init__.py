@@ -1,0 +1,17 @@
+"""From log-probabilities to the text they spell: numbers in, token ids out."""
+
+from asr.decoding.ctc_score import ctc_log_probability
+from asr.decoding.decoder import decode
+from asr.decoding.greedy import greedy_decode
+from asr.decoding.hypothesis import Hypothesis
+from asr.decoding.options import DecodingOptions
+from asr.decoding.prefix_beam import beam_search
+
+__all__ = [
+    "DecodingOptions",
+    "Hypothesis",
+    "beam_search",
+    "ctc_log_probability",
+    "decode",
+    "greedy_decode",
+]

@@ -1,0 +1,61 @@
+"""How probable a given text is."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from asr.decoding.posteriors import checked
+from asr.errors import DecodingError
+
+
+def ctc_log_probability(log_probs: npt.ArrayLike, tokens: Sequence[int], *, blank_id: int) -> float:
+    """Sums all alignments of a text by the CTC forward algorithm (Graves et al. 2006, section 4.1).
+
+    Args:
+        log_probs: Natural log-probabilities, float [num_steps, vocab_size].
+        tokens: The text's token ids, without blanks.
+        blank_id: Token id of the CTC blank.
+
+    Returns:
+        Natural log-probability of the text, at most 0; `-inf` when no alignment of this many
+        steps spells it.
+
+    Raises:
+        DecodingError: The input is not log-probabilities, or a token is the blank or outside the
+            vocabulary.
+    """
+    log_probs = checked(log_probs, blank_id=blank_id)
+    _check_tokens(tokens, log_probs.shape[1], blank_id)
+    states = np.full(2 * len(tokens) + 1, blank_id)  # _ t1 _ t2 _ … tL _
+    states[1::2] = tokens
+    # A token may follow another without a blank between only if the two differ.
+    may_skip = np.zeros(len(states), dtype=bool)
+    may_skip[3::2] = states[3::2] != states[1:-2:2]
+    if not len(log_probs):
+        return -np.inf if len(tokens) else 0.0
+    alpha = np.full(len(states), -np.inf)  # of all alignments so far that end in each state
+    alpha[:2] = log_probs[0, states[:2]]
+    for row in log_probs[1:]:
+        alpha = _advance(alpha, may_skip) + row[states]
+    return min(float(np.logaddexp.reduce(alpha[-2:])), 0.0)
+
+
+def _advance(
+    alpha: npt.NDArray[np.float64], may_skip: npt.NDArray[np.bool_]
+) -> npt.NDArray[np.float64]:
+    """Lets every state be reached from itself, its neighbour, and over a blank where allowed."""
+    reached = alpha.copy()
+    reached[1:] = np.logaddexp(reached[1:], alpha[:-1])
+    over_blank = np.where(may_skip[2:], alpha[:-2], -np.inf)
+    reached[2:] = np.logaddexp(reached[2:], over_blank)
+    return reached
+
+
+def _check_tokens(tokens: Sequence[int], vocab_size: int, blank_id: int) -> None:
+    for token in tokens:
+        if token == blank_id or not 0 <= token < vocab_size:
+            raise DecodingError(
+                f"expected tokens other than the blank {blank_id} within a vocabulary of "
+                f"{vocab_size}, received {token}"
+            )

@@ -1,0 +1,32 @@
+"""From settings to a decoder."""
+
+import numpy.typing as npt
+
+from asr.decoding.greedy import greedy_decode
+from asr.decoding.hypothesis import Hypothesis
+from asr.decoding.options import DecodingOptions
+from asr.decoding.prefix_beam import beam_search
+
+
+def decode(log_probs: npt.ArrayLike, options: DecodingOptions, *, blank_id: int) -> Hypothesis:
+    """Decodes one utterance as the options say.
+
+    Args:
+        log_probs: Natural log-probabilities, float [num_steps, vocab_size].
+        options: The method and its settings.
+        blank_id: Token id of the CTC blank.
+
+    Returns:
+        The best text found.
+
+    Raises:
+        DecodingError: The input is not log-probabilities.
+    """
+    if options.method == "greedy":
+        return greedy_decode(log_probs, blank_id=blank_id)
+    return beam_search(
+        log_probs,
+        blank_id=blank_id,
+        beam_width=options.beam_width,
+        min_token_log_prob=options.min_token_log_prob,
+    )[0]

@@ -1,0 +1,172 @@
+"""CTC prefix beam search, written to be read: the oracle of any faster one.
+
+After Graves, Supervised Sequence Labelling with Recurrent Neural Networks (2012), section 7.5,
+and Hannun et al., First-Pass Large Vocabulary Continuous Speech Recognition using Bi-Directional
+Recurrent DNNs (2014), algorithm 1, without its language model.
+"""
+
+import heapq
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from asr.decoding.hypothesis import Hypothesis
+from asr.decoding.posteriors import checked
+from asr.errors import DecodingError
+
+Prefix = tuple[int, ...]
+
+_NEVER = -math.inf
+
+
+@dataclass(slots=True)
+class _Ending:
+    """The alignments that spell one prefix and end in one way: in a blank, or in its last token.
+
+    `total` is the log-probability of all of them, `best` that of the most probable one, `frames`
+    where that one emits the tokens, and `peak` the log-probability of the last token there.
+    """
+
+    total: float = _NEVER
+    best: float = _NEVER
+    frames: tuple[int, ...] = ()
+    peak: float = _NEVER
+
+    def add(self, total: float, best: float, frames: tuple[int, ...], peak: float) -> None:
+        """Adds alignments that have just become alignments of this prefix."""
+        self.total = _log_add(self.total, total)
+        if best > self.best:
+            self.best, self.frames, self.peak = best, frames, peak
+
+
+class _Alignments:
+    """All alignments kept of one prefix."""
+
+    __slots__ = ("blank", "token")
+
+    def __init__(self) -> None:
+        self.blank = _Ending()
+        self.token = _Ending()
+
+    @property
+    def total(self) -> float:
+        return _log_add(self.blank.total, self.token.total)
+
+    @property
+    def likelier(self) -> _Ending:
+        return self.blank if self.blank.best >= self.token.best else self.token
+
+
+def beam_search(
+    log_probs: npt.ArrayLike,
+    *,
+    blank_id: int,
+    beam_width: int,
+    min_token_log_prob: float = -math.inf,
+) -> list[Hypothesis]:
+    """Finds the most probable texts, each with the sum over its alignments.
+
+    At every step each prefix kept may go on by a blank, by its last token held, or by a new token;
+    alignments that come to spell the same prefix are added up, and the `beam_width` most probable
+    prefixes are kept (the lexicographically first of equals). The sum is a lower bound of the
+    text's probability, and the probability itself when the beam is wide enough to drop nothing.
+
+    Args:
+        log_probs: Natural log-probabilities, float [num_steps, vocab_size].
+        blank_id: Token id of the CTC blank.
+        beam_width: Prefixes kept from one step to the next.
+        min_token_log_prob: A token less probable than this at a step begins nothing new there,
+            unless it is the step's best. Blanks and held tokens are always followed. The default
+            considers every token at every step.
+
+    Returns:
+        Up to `beam_width` different texts, best first; at least one. `log_probability` is that of
+        the text over the alignments kept; `frames` are those of the best alignment kept.
+
+    Raises:
+        DecodingError: The input is not log-probabilities, or `beam_width` is below 1.
+    """
+    if beam_width < 1:
+        raise DecodingError(f"expected beam_width of at least 1, received {beam_width}")
+    log_probs = checked(log_probs, blank_id=blank_id)
+    beam: dict[Prefix, _Alignments] = {(): _Alignments()}
+    beam[()].blank.add(0.0, 0.0, (), _NEVER)
+    for frame, row in enumerate(log_probs):
+        beginners = _beginners(row, blank_id, min_token_log_prob)
+        beam = _keep_best(_step(beam, frame, row.tolist(), beginners, blank_id), beam_width)
+    return [_hypothesis(*item) for item in beam.items()] or [
+        # Some step allows no token at all.
+        Hypothesis(tokens=(), frames=(), log_probability=_NEVER)
+    ]
+
+
+def _beginners(row: npt.NDArray[np.float64], blank_id: int, floor: float) -> list[int]:
+    """Returns the tokens probable enough at a step to begin there."""
+    allowed = np.flatnonzero(row >= min(floor, row.max()))
+    return [token for token in allowed.tolist() if token != blank_id]
+
+
+def _step(
+    beam: dict[Prefix, _Alignments],
+    frame: int,
+    row: list[float],
+    beginners: Iterable[int],
+    blank_id: int,
+) -> dict[Prefix, _Alignments]:
+    """Lets every prefix of the beam go on by one step in every way."""
+    grown: dict[Prefix, _Alignments] = {}
+
+    def at(prefix: Prefix) -> _Alignments:
+        if prefix not in grown:
+            grown[prefix] = _Alignments()
+        return grown[prefix]
+
+    for prefix, kept in beam.items():
+        last = prefix[-1] if prefix else blank_id
+        here, total, best = at(prefix), kept.total, kept.likelier
+        here.blank.add(total + row[blank_id], best.best + row[blank_id], best.frames, _NEVER)
+        if prefix:
+            here.token.add(*_held(kept.token, frame, row[last]))
+        for token in beginners:
+            # The same letter twice needs a blank between; without one it is the letter held.
+            source = kept.blank if token == last else best
+            mass = kept.blank.total if token == last else total
+            p = row[token]
+            at((*prefix, token)).token.add(mass + p, source.best + p, (*source.frames, frame), p)
+    return grown
+
+
+def _held(ending: _Ending, frame: int, p: float) -> tuple[float, float, tuple[int, ...], float]:
+    """Returns alignments whose last token goes on; the token's frame moves to where it peaks."""
+    frames, peak = ending.frames, ending.peak
+    if frames and p > peak:
+        frames, peak = (*frames[:-1], frame), p
+    return ending.total + p, ending.best + p, frames, peak
+
+
+def _keep_best(grown: dict[Prefix, _Alignments], beam_width: int) -> dict[Prefix, _Alignments]:
+    ranked = heapq.nsmallest(beam_width, _ranked(grown))
+    return {prefix: grown[prefix] for _, prefix in ranked}
+
+
+def _ranked(grown: dict[Prefix, _Alignments]) -> Iterator[tuple[float, Prefix]]:
+    for prefix, kept in grown.items():
+        total = kept.total
+        if total > _NEVER:
+            yield -total, prefix
+
+
+def _hypothesis(prefix: Prefix, kept: _Alignments) -> Hypothesis:
+    # A sum of probabilities may round to a hair above 1.
+    total = min(kept.total, 0.0)
+    return Hypothesis(tokens=prefix, frames=kept.likelier.frames, log_probability=total)
+
+
+def _log_add(a: float, b: float) -> float:
+    """Returns log(exp(a) + exp(b)) without leaving the logarithm."""
+    if a < b:
+        a, b = b, a
+    return a if b == _NEVER else a + math.log1p(math.exp(b - a))
