@@ -34,7 +34,7 @@ choose_python() {
 make_environment() {
   python=$(choose_python)
   made=yes
-  echo "Setting up $venv with $("$python" --version): some 450 MB to fetch, once."
+  echo "Setting up $venv with $("$python" --version): half a gigabyte to fetch, once."
   mkdir -p "$venv"
   : >"$venv/.unfinished"
   if [ -n "$uv" ]; then
@@ -78,7 +78,10 @@ elif ! suitable "$venv/bin/python"; then
 fi
 
 quiet=
-[ ! -e "$venv/.ready" ] || quiet=--quiet
+if [ -e "$venv/.ready" ]; then
+  quiet=-qq # of pip: errors only
+  [ -z "$uv" ] || quiet=--quiet
+fi
 : >"$venv/.unfinished"
 if ! install_all $quiet; then
   # pip touches nothing before it has fetched everything, so a failure leaves an older environment whole.
