@@ -37,12 +37,11 @@ make_environment() {
   echo "Setting up $venv with $("$python" --version): half a gigabyte to fetch, once."
   mkdir -p "$venv"
   : >"$venv/.unfinished"
+  # Everything but the mark goes: with --clear it would go first, and a kill would leave no trace.
+  find "$venv" -mindepth 1 -maxdepth 1 ! -name .unfinished -exec rm -rf {} +
   if [ -n "$uv" ]; then
-    "$uv" venv --quiet --seed --clear --python "$python" "$venv"
-    : >"$venv/.unfinished"
+    "$uv" venv --quiet --seed --allow-existing --python "$python" "$venv"
   else
-    # --clear would take .unfinished away before the old packages
-    find "$venv" -mindepth 1 -maxdepth 1 ! -name .unfinished -exec rm -rf {} +
     "$python" -m venv "$venv"
   fi
 }
