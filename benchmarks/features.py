@@ -1,7 +1,7 @@
 """Our features against librosa called by hand with the same settings, at several lengths.
 
-Both give 13 MFCCs with deltas and delta-deltas, normalised to mean 0 and variance 1; they must agree
-before either is timed.
+Both give 13 MFCCs with deltas and delta-deltas, normalised to mean 0 and variance 1; they must
+agree before either is timed.
 """
 
 import librosa
