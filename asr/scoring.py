@@ -161,9 +161,9 @@ def score(
 def _check_ids(references: Mapping[str, str], hypotheses: Mapping[str, str]) -> None:
     problems = []
     if unheard := [key for key in references if key not in hypotheses]:
-        problems.append(f"no hypothesis for {_named(unheard)}")
+        problems.append(f"no hypothesis for {some_ids(unheard)}")
     if unknown := [key for key in hypotheses if key not in references]:
-        problems.append(f"no reference for {_named(unknown)}")
+        problems.append(f"no reference for {some_ids(unknown)}")
     if problems:
         raise ScoringError(
             f"expected the same ids in {len(references)} references and {len(hypotheses)} "
@@ -173,8 +173,8 @@ def _check_ids(references: Mapping[str, str], hypotheses: Mapping[str, str]) -> 
         raise ScoringError("expected at least one utterance to score, received none")
 
 
-def _named(ids: Sequence[str]) -> str:
-    """Returns the first few ids, and how many more there are."""
+def some_ids(ids: Sequence[str]) -> str:
+    """Returns the first few ids and how many more there are, for an error message."""
     text = ", ".join(ids[:NUM_IDS_NAMED])
     rest = len(ids) - NUM_IDS_NAMED
     return f"{text} and {rest} more" if rest > 0 else text
