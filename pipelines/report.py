@@ -1,0 +1,180 @@
+"""The folder an evaluation is written to.
+
+It holds `metrics.json` (the figures), `utterances.jsonl` (every utterance with its
+transcript, its errors and its alignment, worst first), `report.md` (for a pull request) and
+`index.html` (one page that needs nothing else).
+"""
+
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from asr.errors import OptionsError
+from asr.files import write_lines, write_text
+from asr.scoring import ErrorCounts
+from pipelines.evaluation import Evaluation, percent, speed_text
+from pipelines.page import render_page
+
+MARKDOWN_ROWS = 20
+"""Utterances in `report.md`; more would drown a pull request."""
+
+
+def check_folder(folder: Path, *, overwrite: bool) -> None:
+    """Refuses a report folder that holds something already, unless it may be overwritten.
+
+    Raises:
+        OptionsError: There is a file in its place, or it is not empty.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise OptionsError(f"expected a folder for the report, received the file {folder}")
+    if not overwrite and folder.is_dir() and any(folder.iterdir()):
+        raise OptionsError(f"the report folder {folder} is not empty; --overwrite replaces it")
+
+
+def write_report(evaluation: Evaluation, folder: Path, *, overwrite: bool = False) -> Path:
+    """Writes the report and returns the path of its page.
+
+    Each file takes its place when it is complete; other files of the folder are left alone.
+
+    Raises:
+        OptionsError: The folder holds something already and `overwrite` is not set.
+    """
+    check_folder(folder, overwrite=overwrite)
+    page = _encodable(render_page(evaluation))
+    write_text(folder / "metrics.json", _json(metrics(evaluation), indent=2) + "\n")
+    write_lines(folder / "utterances.jsonl", map(_json, utterance_records(evaluation)))
+    write_text(folder / "report.md", _encodable(markdown(evaluation)))
+    write_text(folder / "index.html", page)
+    return folder / "index.html"
+
+
+def metrics(evaluation: Evaluation) -> dict[str, Any]:
+    """Returns the figures as `metrics.json` holds them; rates are fractions, not per cent."""
+    score, factor = evaluation.score, evaluation.real_time_factor
+    return {
+        "wer": score.wer,
+        "cer": score.cer,
+        "mer": score.mer,
+        "wil": score.wil,
+        "wip": score.wip,
+        "sentence_error_rate": score.sentence_error_rate,
+        "num_utterances": len(score.rows),
+        "num_failed": len(evaluation.failures),
+        "words": _counts(score.words),
+        "characters": _counts(score.characters),
+        "kaldi": score.kaldi_line(),
+        "normalisation": score.normalisation,
+        "source": evaluation.source,
+        "references": evaluation.references,
+        "audio_s": round(evaluation.audio_s, 3),
+        "compute_s": round(evaluation.compute_s, 3),
+        "real_time_factor": factor,
+        "created": evaluation.created.isoformat(timespec="seconds"),
+        "failed": [{"id": key, "reason": why} for key, why in evaluation.failures.items()],
+    }
+
+
+def utterance_records(evaluation: Evaluation) -> Iterator[dict[str, Any]]:
+    """Yields the lines of `utterances.jsonl`, worst first.
+
+    `text` and `pred_text` are as they came, so that the file can be scored again; `reference` and
+    `hypothesis` are what was compared. Counts are of words.
+    """
+    for row in evaluation.worst_first():
+        utterance = evaluation.utterances[row.id]
+        record = {
+            "id": row.id,
+            "audio_filepath": str(utterance.audio),
+            "duration": utterance.duration_s,
+            "offset": utterance.offset_s or None,
+            "speaker": utterance.speaker,
+            "text": utterance.text,
+            "pred_text": evaluation.hypotheses[row.id],
+            "reference": row.reference,
+            "hypothesis": row.hypothesis,
+            "wer": row.words.rate,
+            "cer": row.characters.rate,
+            **_counts(row.words),
+            "alignment": [
+                [chunk.kind, " ".join(chunk.reference), " ".join(chunk.hypothesis)]
+                for chunk in row.alignment
+            ],
+            "failed": evaluation.failures.get(row.id),
+        }
+        yield {key: value for key, value in record.items() if value is not None}
+
+
+def markdown(evaluation: Evaluation) -> str:
+    """Returns the report as Markdown: the figures, what failed, and the worst utterances."""
+    score = evaluation.score
+    lines = [f"# WER {percent(score.wer)}", "", f"`{score.kaldi_line()}`", ""]
+    lines += _markdown_rates(evaluation)
+    lines += ["", f"- Transcripts: {_cell(evaluation.source)}"]
+    lines += [f"- References: {_cell(evaluation.references)}"]
+    lines += [f"- Compared after: {_cell(score.normalisation)}"]
+    if evaluation.real_time_factor is not None:
+        lines += [f"- Speed: {speed_text(evaluation)}"]
+    if evaluation.failures:
+        lines += ["", "## Not transcribed (counted as empty)", "", "| utterance | reason |"]
+        lines += ["|---|---|"]
+        lines += [f"| {_cell(key)} | {_cell(why)} |" for key, why in evaluation.failures.items()]
+    if evaluation.num_wrong:
+        lines += _markdown_utterances(evaluation)
+    return "\n".join(lines) + "\n"
+
+
+def _markdown_rates(evaluation: Evaluation) -> Iterable[str]:
+    score, wrong = evaluation.score, f"{evaluation.num_wrong} / {len(evaluation.score.rows)}"
+    yield "| | rate | errors | sub | del | ins | of |"
+    yield "|---|--:|--:|--:|--:|--:|--:|"
+    for name, rate, counts in (
+        ("WER", score.wer, score.words),
+        ("CER", score.cer, score.characters),
+    ):
+        yield (
+            f"| {name} | {percent(rate)} | {counts.errors} | {counts.substitutions} "
+            f"| {counts.deletions} | {counts.insertions} | {counts.num_reference} |"
+        )
+    yield ""
+    yield (
+        f"Sentence error rate {percent(score.sentence_error_rate)} ({wrong}), "
+        f"MER {percent(score.mer)}, WIL {percent(score.wil)}, WIP {percent(score.wip)}"
+    )
+
+
+def _markdown_utterances(evaluation: Evaluation) -> Iterable[str]:
+    yield from ("", "## Worst utterances", "")
+    yield from ("| WER | utterance | reference | hypothesis |", "|--:|---|---|---|")
+    for row in evaluation.worst_first()[: min(MARKDOWN_ROWS, evaluation.num_wrong)]:
+        texts = " | ".join(map(_cell, (row.id, row.reference, row.hypothesis)))
+        yield f"| {percent(row.words.rate)} | {texts} |"
+
+
+def _cell(text: str) -> str:
+    """Returns a text that Markdown shows as it is: no tags, no table bars, no line ends."""
+    text = " ".join(text.split())
+    for special in "\\`*_[]|~#":
+        text = text.replace(special, f"\\{special}")
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _counts(counts: ErrorCounts) -> dict[str, int]:
+    return {
+        "num_reference": counts.num_reference,
+        "hits": counts.hits,
+        "substitutions": counts.substitutions,
+        "deletions": counts.deletions,
+        "insertions": counts.insertions,
+    }
+
+
+def _json(value: object, *, indent: int | None = None) -> str:
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, indent=indent)
+    # Only escapes can hold a file name that is not UTF-8.
+    return text if _encodable(text) == text else json.dumps(value, allow_nan=False, indent=indent)
+
+
+def _encodable(text: str) -> str:
+    """Returns a text with what UTF-8 cannot hold, such as half a surrogate pair, replaced."""
+    return text.encode("utf-8", "replace").decode()
