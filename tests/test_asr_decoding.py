@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import operator
 
 import numpy as np
 import numpy.typing as npt
@@ -155,6 +156,21 @@ def test_beam_and_greedy_place_the_same_text_at_the_same_steps(seed: int) -> Non
     greedy = greedy_decode(log_probs, blank_id=0)
     texts = {h.tokens: h for h in beam_search(log_probs, blank_id=0, beam_width=WIDE)}
     assert texts[greedy.tokens].frames == greedy.frames
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_wide_beam_places_tokens_as_the_best_alignment_does(seed: int) -> None:
+    log_probs = random_log_probs(5, 3, seed)
+    best: dict[tuple[int, ...], tuple[float, tuple[int, ...]]] = {}
+    for path in itertools.product(range(3), repeat=5):
+        score = sum(log_probs[t, token] for t, token in enumerate(path))
+        runs = itertools.groupby(enumerate(path), key=operator.itemgetter(1))
+        peaks = [max(run, key=log_probs.__getitem__) for _, run in runs]
+        frames = tuple(frame for frame, token in peaks if token)
+        text = collapse(path, 0)
+        best[text] = max(best.get(text, (-math.inf, ())), (score, frames))
+    found = beam_search(log_probs, blank_id=0, beam_width=WIDE)
+    assert {h.tokens: h.frames for h in found} == {text: place for text, (_, place) in best.items()}
 
 
 def test_unlikely_tokens_begin_nothing() -> None:

@@ -127,7 +127,9 @@ def test_every_recording_is_transcribed(tmp_path: Path) -> None:
 def test_offset_and_duration_choose_the_part(tmp_path: Path) -> None:
     (whole,) = spoken(tmp_path, 4)
     part = Utterance(id="part", audio=whole.audio, duration_s=0.2, offset_s=0.1)
-    assert recognise(FakeRecognizer(), [part], quiet=True).hypotheses == {"part": "two"}
+    rest = Utterance(id="rest", audio=whole.audio, duration_s=None, offset_s=0.1)
+    result = recognise(FakeRecognizer(), [part, rest], quiet=True)
+    assert result.hypotheses == {"part": "two", "rest": "three"}
 
 
 def test_recordings_go_in_groups_of_bounded_length(
