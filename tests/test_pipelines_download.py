@@ -175,13 +175,18 @@ def test_halves_of_two_files_are_noticed_without_etag(server: Server, tmp_path: 
     assert "If-Range" not in server.requests[-2]
 
 
-def test_other_length_is_noticed_without_etag(server: Server, tmp_path: Path) -> None:
+@pytest.mark.parametrize("content", [OTHER + b"longer", OTHER[:200_000]])
+def test_other_length_is_noticed_without_etag(
+    content: bytes, server: Server, tmp_path: Path
+) -> None:
     server.etag = None
     server.cut_after = [100_000, 0]
     with pytest.raises(DownloadError):
         get(server.archive(), tmp_path, attempts=1)
-    server.content = OTHER + b"longer"
-    assert get(server.archive(), tmp_path).read_bytes() == OTHER + b"longer"
+    server.content = content
+    server.requests.clear()
+    assert get(server.archive(), tmp_path).read_bytes() == content
+    assert [request.get("Range") for request in server.requests] == ["bytes=100000-", None]
 
 
 def test_weak_etag_is_no_condition(server: Server, tmp_path: Path) -> None:
