@@ -38,6 +38,10 @@ OPTIONS = st.builds(
         ("en", "soft\u00adhyphen, zero\u200bwidth \ufeffmark", "softhyphen zerowidth mark"),
         ("en", "I ❤️ 3 × 4", "i 3 4"),
         ("en", "!?…", ""),
+        ("en", "a ¨b !\u0301c", "a b c"),
+        ("en", "e\u00ad\u0301", "é"),
+        ("en", "ŉ o\uff40clock", "n o'clock"),
+        ("hi", "र्\u200dय\u200d", "र्\u200dय"),
         ("en", "", ""),
         ("de", "Straße, geht’s? ÄÖÜ", "straße geht's äöü"),
         ("fr", "L’homme d'aujourd’hui: « peut-être »", "l'homme d'aujourd'hui peut être"),
@@ -79,6 +83,7 @@ def test_upper_case_follows_the_language(language: str, upper: str) -> None:
 def test_kept_case_and_punctuation_still_fold_and_collapse() -> None:
     options = TextOptions(case="keep", punctuation="keep")
     assert normalise_text(" “Don’t”,  she said. ", options) == '"Don\'t", she said.'
+    assert normalise_text("ŉ \u1fefx", options) == "'n 'x"
 
 
 def test_wrongly_decoded_text_stays_visible() -> None:
