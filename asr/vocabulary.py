@@ -174,6 +174,15 @@ class Vocabulary:
         # Sentencepiece puts one space before the first word.
         return text.replace(_SPACE, " ").removeprefix(" ")
 
+    def piece(self, token: int) -> str:
+        """Returns what one token adds to a text: a character, or a subword with its space.
+
+        Raises:
+            VocabularyError: The number is the blank's, or outside the vocabulary.
+        """
+        text = self._token(token)
+        return text if self.kind == "characters" else text.replace(_SPACE, " ")
+
     def to_json(self) -> str:
         """Returns the vocabulary as a JSON document, one token a line."""
         lines = ",\n".join(f"    {_quote(token)}" for token in self.tokens)

@@ -1,0 +1,96 @@
+"""The recognizer: feature settings, a vocabulary, a decoder and a network, joined."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from asr.audio import SAMPLE_RATE, load_audio
+from asr.batch import batches_by_length, pad
+from asr.decoding import DecodingOptions, decode
+from asr.features import FeatureOptions, extract, step_s
+from asr.text import TextOptions
+from asr.transcript import Transcript, words_of
+from asr.vocabulary import Vocabulary
+
+Floats = npt.NDArray[np.float32]
+Network = Callable[[Floats, npt.NDArray[np.int32]], tuple[Floats, npt.NDArray[np.int32]]]
+"""(features [B, T, F], feature_lengths [B]) → (logits [B, T', V], logit_lengths [B])."""
+
+MAX_BATCH_S = 240.0
+"""Padded seconds of audio the network is given at once; bounds memory, not speed."""
+
+
+def log_softmax(logits: Floats) -> Floats:
+    """Turns logits [T, V] into natural log-probabilities, float32 [T, V]."""
+    shifted = logits - logits.max(axis=-1, keepdims=True)
+    normaliser = np.log(np.exp(shifted.astype(np.float64)).sum(axis=-1, keepdims=True))
+    return np.asarray(shifted - normaliser, dtype=np.float32)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recognizer:
+    """Recordings in, transcripts out.
+
+    Attributes:
+        features: How samples become features.
+        text: Normalisation of the texts the network was trained on.
+        vocabulary: What its tokens spell.
+        decoding: How its output becomes a hypothesis.
+        network: Any callable from features and lengths to logits and lengths.
+    """
+
+    features: FeatureOptions
+    text: TextOptions
+    vocabulary: Vocabulary
+    decoding: DecodingOptions
+    network: Network
+
+    def transcribe(self, recording: Path | str | Floats) -> Transcript:
+        """Transcribes one audio file, or float32 samples [num_samples] at 16 kHz.
+
+        Raises:
+            AudioError: The file cannot be read, or holds nothing to recognise.
+        """
+        if isinstance(recording, Path | str):
+            recording = load_audio(recording)
+        return self.transcribe_batch([recording])[0]
+
+    def transcribe_batch(self, recordings: Sequence[Floats]) -> list[Transcript]:
+        """Transcribes several recordings, float32 [num_samples] each at 16 kHz, in their order.
+
+        A recording's transcript does not depend on the others.
+        """
+        features = [extract(samples, self.features) for samples in recordings]
+        seconds = [len(samples) / SAMPLE_RATE for samples in recordings]
+        return [
+            self._transcript(log_probs, duration_s)
+            for log_probs, duration_s in zip(self.log_probs(features), seconds, strict=True)
+        ]
+
+    def log_probs(self, features: Sequence[Floats]) -> list[Floats]:
+        """Runs the network over features [T, F] of each utterance: log-probabilities [T', V]."""
+        results: dict[int, Floats] = {}
+        max_padded = int(MAX_BATCH_S / step_s(self.features))
+        for batch in batches_by_length([len(row) for row in features], max_padded=max_padded):
+            rows = self._run([features[position] for position in batch])
+            results.update(zip(batch, rows, strict=True))
+        return [results[position] for position in range(len(features))]
+
+    def _run(self, features: Sequence[Floats]) -> Iterator[Floats]:
+        padded, lengths = pad(features)
+        logits, logit_lengths = self.network(padded.astype(np.float32), lengths)
+        for row, length in zip(logits, logit_lengths, strict=True):
+            yield log_softmax(row[:length])
+
+    def _transcript(self, log_probs: Floats, duration_s: float) -> Transcript:
+        hypothesis = decode(log_probs, self.decoding, blank_id=self.vocabulary.blank_id)
+        return Transcript(
+            text=" ".join(self.vocabulary.decode(hypothesis.tokens).split()),
+            words=words_of(hypothesis, self.vocabulary, step_s=step_s(self.features)),
+            duration_s=duration_s,
+            language=self.text.language,
+            log_probability=hypothesis.log_probability,
+        )
