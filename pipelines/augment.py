@@ -1,0 +1,85 @@
+"""Training speech made more varied: masks over features, noise under speech."""
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from asr.audio import load_audio
+from asr.errors import OptionsError
+from pipelines.recipe import AugmentOptions
+
+Floats = npt.NDArray[np.float32]
+
+
+def mask_features(
+    features: Floats, options: AugmentOptions, *, frame_s: float, rng: np.random.Generator
+) -> Floats:
+    """Sets stretches of frames and bands of coefficients to zero: the mean, once normalised.
+
+    Park et al., "SpecAugment", 2019, without time warping.
+
+    Args:
+        features: float32 [num_frames, F], normalised.
+        options: How many masks, and how wide at most.
+        frame_s: Seconds from one frame to the next.
+        rng: Decides where they are.
+
+    Returns:
+        A masked copy.
+    """
+    features = features.copy()
+    num_frames, num_coefficients = features.shape
+    longest = int(min(options.max_time_mask_s / frame_s, options.max_time_mask_share * num_frames))
+    for _ in range(options.num_time_masks):
+        start, end = _stretch(num_frames, longest, rng)
+        features[start:end] = 0.0
+    for _ in range(options.num_coefficient_masks):
+        start, end = _stretch(num_coefficients, options.max_coefficient_mask, rng)
+        features[:, start:end] = 0.0
+    return features
+
+
+def add_noise(speech: Floats, noise: Floats, *, snr_db: float, rng: np.random.Generator) -> Floats:
+    """Adds a random stretch of noise at a given ratio of mean powers.
+
+    Args:
+        speech: float32 [num_samples].
+        noise: float32 of any length; repeated if it is shorter than the speech.
+        snr_db: 10 log10 of speech power over noise power.
+        rng: Decides where in the noise the stretch begins.
+
+    Returns:
+        The sum, float32 [num_samples].
+    """
+    start = int(rng.integers(len(noise)))
+    stretch = np.take(noise, np.arange(start, start + len(speech)), mode="wrap")
+    speech_power = float(np.mean(np.square(speech, dtype=np.float64)))
+    noise_power = float(np.mean(np.square(stretch, dtype=np.float64)))
+    if noise_power == 0.0:  # a silent stretch has no level that could be raised
+        return speech
+    gain = np.sqrt(speech_power / (noise_power * 10 ** (snr_db / 10)))
+    return np.asarray(speech + np.float32(gain) * stretch, dtype=np.float32)
+
+
+def load_noises(folder: Path) -> list[Floats]:
+    """Reads every recording below a folder, float32 [num_samples] each at 16 kHz.
+
+    Raises:
+        OptionsError: There is no recording there.
+        AudioError: One of the files is not a recording.
+    """
+    noises = [
+        load_audio(path)
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and not path.name.startswith(".") and path.suffix not in (".md", ".txt")
+    ]
+    if not noises:
+        raise OptionsError(f"[augment] noise: expected a folder of recordings, received {folder}")
+    return noises
+
+
+def _stretch(length: int, longest: int, rng: np.random.Generator) -> tuple[int, int]:
+    width = int(rng.integers(0, min(longest, length) + 1))
+    start = int(rng.integers(0, length - width + 1))
+    return start, start + width

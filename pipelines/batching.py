@@ -1,0 +1,246 @@
+"""Utterances → batches: which go together, and what the network is given."""
+
+import queue
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from asr.batch import batches_by_length, pad
+from asr.features import frame_features, num_steps, stack_frames
+from pipelines.augment import add_noise, load_noises, mask_features
+from pipelines.corpus import Corpus, Example
+from pipelines.feature_store import FeatureStore, load_speech
+from pipelines.recipe import Recipe
+
+PREFETCHED = 4
+"""Batches made ahead of the network: a few even out slow ones, more would only cost memory."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draw:
+    """An example as one epoch uses it.
+
+    Attributes:
+        index: Its position in the corpus's training side.
+        speed: The speed it is played at.
+    """
+
+    index: int
+    speed: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """Padded arrays with their lengths.
+
+    Attributes:
+        ids: Utterance ids, row by row.
+        features: float32 [B, T, F].
+        feature_lengths: int32 [B].
+        labels: int32 [B, L].
+        label_lengths: int32 [B].
+        duration_s: Seconds of speech, padding not counted.
+    """
+
+    ids: tuple[str, ...]
+    features: npt.NDArray[np.float32]
+    feature_lengths: npt.NDArray[np.int32]
+    labels: npt.NDArray[np.int32]
+    label_lengths: npt.NDArray[np.int32]
+    duration_s: float
+
+    def for_fit(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Returns the inputs and targets of `models.ctc.CTCTrainer`."""
+        return (
+            {"features": self.features, "feature_lengths": self.feature_lengths},
+            {"labels": self.labels, "label_lengths": self.label_lengths},
+        )
+
+
+class BatchMaker:
+    """Decides every epoch's batches and makes them.
+
+    All chance comes from the recipe's seed, the epoch and the utterance, so that batch k of epoch
+    e is the same whenever and in whatever order it is made: a run can go on in mid-epoch.
+    """
+
+    def __init__(self, corpus: Corpus, store: FeatureStore, recipe: Recipe) -> None:
+        self._corpus = corpus
+        self._store = store
+        self._recipe = recipe
+        noise = recipe.augment.noise
+        self._noises = load_noises(Path(noise)) if noise else []
+        self._frame_s = corpus.frame_s
+
+    def plan(self, epoch: int) -> list[list[Draw]]:
+        """Returns the batches of an epoch, in the order they are trained on."""
+        rng = np.random.default_rng([self._recipe.training.seed, epoch])
+        draws = [self._draw(index, rng) for index in range(len(self._corpus.train))]
+        blur = self._recipe.batches.shuffle
+        keys = [self._steps(draw) * rng.uniform(1 - blur, 1 + blur) for draw in draws]
+        order = sorted(range(len(draws)), key=lambda position: keys[position])
+        batches = self._pack([draws[position] for position in order])
+        return [batches[position] for position in rng.permutation(len(batches))]
+
+    def padding_share(self, plan: Sequence[Sequence[Draw]]) -> float:
+        """Returns how much of the frames the network is given in an epoch is padding, 0..1."""
+        lengths = [[self._steps(draw) for draw in batch] for batch in plan]
+        padded = sum(len(row) * max(row) for row in lengths)
+        return 1.0 - sum(map(sum, lengths)) / padded
+
+    def duration_s(self, draws: Sequence[Draw]) -> float:
+        """Returns the seconds of speech in a batch."""
+        return sum(self._num_frames(draw) for draw in draws) * self._frame_s
+
+    def ids(self, draws: Sequence[Draw]) -> tuple[str, ...]:
+        """Returns the utterance ids of a batch."""
+        return tuple(self._corpus.train[draw.index].id for draw in draws)
+
+    def make(self, draws: Sequence[Draw], *, epoch: int) -> Batch:
+        """Loads, augments, stacks and pads one batch."""
+        rows = [self._features(draw, epoch) for draw in draws]
+        labels = [np.array(self._corpus.train[draw.index].labels, np.int32) for draw in draws]
+        return make_batch(self.ids(draws), rows, labels, duration_s=self.duration_s(draws))
+
+    def _features(self, draw: Draw, epoch: int) -> npt.NDArray[np.float32]:
+        rng = np.random.default_rng([self._recipe.training.seed, epoch, draw.index])
+        augment = self._recipe.augment
+        utterance = self._corpus.train[draw.index].utterance
+        if self._noises and rng.random() < augment.noise_share:
+            speech = load_speech(utterance, speed=draw.speed)
+            noise = self._noises[int(rng.integers(len(self._noises)))]
+            snr_db = float(rng.uniform(augment.min_snr_db, augment.max_snr_db))
+            noisy = add_noise(speech, noise, snr_db=snr_db, rng=rng)
+            features = frame_features(noisy, self._recipe.features)
+        else:
+            features = self._store.load(utterance, speed=draw.speed)
+        masked = mask_features(features, augment, frame_s=self._frame_s, rng=rng)
+        return stack_frames(masked, size=self._recipe.features.stack)
+
+    def _draw(self, index: int, rng: np.random.Generator) -> Draw:
+        key = self._corpus.train[index].id
+        speeds = self._recipe.augment.speeds
+        possible = [speed for speed in speeds if (key, speed) in self._corpus.num_frames]
+        return Draw(index=index, speed=possible[int(rng.integers(len(possible)))])
+
+    def _pack(self, draws: Sequence[Draw]) -> list[list[Draw]]:
+        """Cuts draws, sorted roughly by length, into batches of the recipe's size."""
+        budget = self._recipe.batches.duration_s / self._frame_s / self._recipe.features.stack
+        batches: list[list[Draw]] = []
+        longest = 0
+        for draw in draws:
+            longest = max(longest, self._steps(draw))
+            if batches and (len(batches[-1]) + 1) * longest <= budget:
+                batches[-1].append(draw)
+            else:
+                batches.append([draw])
+                longest = self._steps(draw)
+        return batches
+
+    def _num_frames(self, draw: Draw) -> int:
+        return self._corpus.num_frames[self._corpus.train[draw.index].id, draw.speed]
+
+    def _steps(self, draw: Draw) -> int:
+        return num_steps(self._num_frames(draw), self._recipe.features)
+
+
+def dev_batches(corpus: Corpus, store: FeatureStore, recipe: Recipe) -> Iterator[Batch]:
+    """Yields the dev side in batches by length, unaugmented."""
+    frame_s = corpus.frame_s
+    lengths = [corpus.num_frames[example.id, 1.0] for example in corpus.dev]
+    max_padded = int(recipe.batches.duration_s / frame_s)
+    for positions in batches_by_length(lengths, max_padded=max_padded):
+        examples = [corpus.dev[position] for position in positions]
+        rows = [_dev_features(example, store, recipe) for example in examples]
+        yield make_batch(
+            tuple(example.id for example in examples),
+            rows,
+            [np.array(example.labels, np.int32) for example in examples],
+            duration_s=sum(lengths[position] for position in positions) * frame_s,
+        )
+
+
+def make_batch(
+    ids: tuple[str, ...],
+    features: Sequence[npt.NDArray[np.float32]],
+    labels: Sequence[npt.NDArray[np.int32]],
+    *,
+    duration_s: float,
+) -> Batch:
+    """Pads features [T, F] and labels [L] of each utterance to one batch."""
+    padded, feature_lengths = pad(features)
+    padded_labels, label_lengths = pad(labels)
+    return Batch(
+        ids=ids,
+        features=padded.astype(np.float32, copy=False),
+        feature_lengths=feature_lengths,
+        labels=padded_labels.astype(np.int32, copy=False),
+        label_lengths=label_lengths,
+        duration_s=duration_s,
+    )
+
+
+def _dev_features(example: Example, store: FeatureStore, recipe: Recipe) -> npt.NDArray[np.float32]:
+    return stack_frames(store.load(example.utterance), size=recipe.features.stack)
+
+
+class Prefetcher:
+    """Makes an epoch's batches in a thread of its own, a few ahead of their use.
+
+    Attributes:
+        waited_s: Seconds its consumer has waited for batches.
+    """
+
+    def __init__(self, maker: BatchMaker, plan: Sequence[Sequence[Draw]], *, epoch: int) -> None:
+        self.waited_s = 0.0
+        self._batches: queue.Queue[Batch | BaseException | None] = queue.Queue(PREFETCHED)
+        self._stopped = threading.Event()
+        arguments = (maker, plan, epoch)
+        self._thread = threading.Thread(target=self._work, args=arguments, daemon=True)
+        self._thread.start()
+
+    def __iter__(self) -> Iterator[Batch]:
+        """Yields the batches in order; an error met while making one is raised here."""
+        try:
+            while True:
+                start = time.monotonic()
+                batch = self._batches.get()
+                self.waited_s += time.monotonic() - start
+                if batch is None:
+                    return
+                if isinstance(batch, BaseException):
+                    raise batch
+                yield batch
+        finally:
+            self.stop()
+
+    def stop(self) -> None:
+        """Ends the thread, whether or not all batches were used."""
+        self._stopped.set()
+        while not self._batches.empty():  # a thread that waits for room sees the event
+            self._batches.get_nowait()
+        self._thread.join()
+
+    def _work(self, maker: BatchMaker, plan: Sequence[Sequence[Draw]], epoch: int) -> None:
+        try:
+            for draws in plan:
+                self._put(maker.make(draws, epoch=epoch))
+                if self._stopped.is_set():
+                    return
+            self._put(None)
+        except Exception as error:  # handed over to the consumer, who raises it
+            self._put(error)
+
+    def _put(self, item: "Batch | BaseException | None") -> None:
+        while not self._stopped.is_set():
+            try:
+                return self._batches.put(item, timeout=0.1)
+            except queue.Full:
+                continue
+        return None

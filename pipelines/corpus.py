@@ -1,0 +1,252 @@
+"""The speech a model is trained on: read, normalised, and rid of what cannot be learnt."""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from asr.errors import ManifestError, TrainingError
+from asr.features import num_steps
+from asr.files import write_lines
+from asr.interchange import read_utterances
+from asr.manifest import Utterance
+from asr.text import TextOptions, normalise_text
+from asr.validation import feasible
+from asr.vocabulary import Vocabulary
+from pipelines.feature_store import FeatureStore
+from pipelines.progress import Progress
+from pipelines.recipe import Recipe, VocabularyOptions
+
+Lengths = Mapping[tuple[str, float], int]
+"""num_frames by utterance id and speed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Example:
+    """An utterance ready to be learnt from.
+
+    Attributes:
+        utterance: With its text normalised.
+        labels: The text's tokens.
+    """
+
+    utterance: Utterance
+    labels: tuple[int, ...]
+
+    @property
+    def id(self) -> str:
+        """The utterance's id."""
+        return self.utterance.id
+
+    @property
+    def text(self) -> str:
+        """The reference, normalised."""
+        return self.utterance.text or ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exclusion:
+    """An utterance that is not used as it stands, and why."""
+
+    id: str
+    side: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Corpus:
+    """Training and dev speech with the vocabulary that spells them.
+
+    Attributes:
+        train: What is learnt from.
+        dev: What the model is chosen by.
+        vocabulary: Spells every text of `train` and `dev`.
+        num_frames: Frames of every utterance at every speed it is long enough for.
+        frame_s: Seconds from one frame to the next.
+        exclusions: What was left out, each with its reason; and dev utterances with characters
+            the vocabulary lacks, which are kept, since leaving them out would flatter the WER.
+    """
+
+    train: tuple[Example, ...]
+    dev: tuple[Example, ...]
+    vocabulary: Vocabulary
+    num_frames: Lengths
+    frame_s: float
+    exclusions: tuple[Exclusion, ...]
+
+    def duration_s(self, examples: Iterable[Example]) -> float:
+        """Returns how long they are together, as recorded, by their frames."""
+        frames = sum(self.num_frames.get((example.id, 1.0), 0) for example in examples)
+        return frames * self.frame_s
+
+    def write_exclusions(self, path: Path) -> None:
+        """Writes one JSON line for every utterance left out."""
+        write_lines(
+            path,
+            (
+                json.dumps({"id": item.id, "side": item.side, "reason": item.reason})
+                for item in self.exclusions
+            ),
+        )
+
+    def describe(self) -> str:
+        """Says how much speech there is on each side, and what was left out and why."""
+        lines = [
+            f"train: {describe_examples(self.train, self.duration_s(self.train))}",
+            f"dev: {describe_examples(self.dev, self.duration_s(self.dev))}",
+        ]
+        lines.append(f"vocabulary: {len(self.vocabulary)} tokens with the blank")
+        reasons = Counter((item.side, item.reason.split(":")[0]) for item in self.exclusions)
+        lines += [
+            f"{side}: {count} utterances with {reason}" for (side, reason), count in reasons.items()
+        ]
+        return "\n".join(lines)
+
+
+def load_corpus(
+    recipe: Recipe,
+    store: FeatureStore,
+    *,
+    vocabulary: Vocabulary | None = None,
+    quiet: bool = False,
+) -> Corpus:
+    """Reads both sides, learns the vocabulary if none is given, and extracts all features.
+
+    Raises:
+        ManifestError: A manifest cannot be read, or an id stands for two utterances.
+        TrainingError: Nothing usable is left on one of the sides.
+    """
+    train = _read_side(recipe.data.train, recipe.text)
+    dev = _read_side(recipe.data.dev, recipe.text)
+    _check_sides(train, dev)
+    exclusions: list[Exclusion] = []
+    train = _within(train, recipe, exclusions)
+    if vocabulary is None:
+        vocabulary = learn_vocabulary((item.text or "" for item in train), recipe.vocabulary)
+    lengths: dict[tuple[str, float], int] = {}
+    sides = {}
+    for side, utterances, speeds in (
+        ("train", train, {1.0, *recipe.augment.speeds}),
+        ("dev", dev, {1.0}),
+    ):
+        label = f"{side} features"
+        with Progress(len(utterances), unit="utterances", label=label, quiet=quiet) as progress:
+            found, failures = store.fill(utterances, sorted(speeds), progress)
+        lengths.update(found)
+        exclusions += [
+            Exclusion(id=key, side=side, reason=f"unreadable audio, left out: {why}")
+            for key, why in failures.items()
+        ]
+        readable = [item for item in utterances if item.id not in failures]
+        sides[side] = _spell(readable, vocabulary, side, exclusions)
+    sides["train"] = _keep_feasible(sides["train"], lengths, recipe, exclusions)
+    for side, examples in sides.items():
+        if not examples:
+            raise TrainingError(_nothing_left(side, exclusions))
+    return Corpus(
+        train=tuple(sides["train"]),
+        dev=tuple(sides["dev"]),
+        vocabulary=vocabulary,
+        num_frames=lengths,
+        frame_s=recipe.features.hop_length / recipe.features.sample_rate,
+        exclusions=tuple(exclusions),
+    )
+
+
+def learn_vocabulary(texts: Iterable[str], options: VocabularyOptions) -> Vocabulary:
+    """Returns the vocabulary a recipe asks for, learnt from normalised texts where it must be."""
+    if options.kind == "subwords":
+        return Vocabulary.learn_subwords(texts, size=options.size)
+    if options.characters is not None:
+        return Vocabulary.from_characters(options.characters)
+    return Vocabulary.learn_characters(texts)
+
+
+def _read_side(paths: Sequence[str], text: TextOptions) -> list[Utterance]:
+    utterances = [item for path in paths for item in read_utterances(Path(path))]
+    return [replace(item, text=normalise_text(item.text or "", text)) for item in utterances]
+
+
+def _check_sides(train: Sequence[Utterance], dev: Sequence[Utterance]) -> None:
+    counts = Counter(item.id for item in (*train, *dev))
+    twice = [key for key, count in counts.items() if count > 1]
+    if twice:
+        shown = ", ".join(twice[:5])
+        raise ManifestError(
+            f"expected every utterance id once in train and dev together, received {len(twice)} "
+            f"ids more often: {shown}{' …' if len(twice) > 5 else ''}"
+        )
+
+
+def _within(
+    utterances: list[Utterance], recipe: Recipe, exclusions: list[Exclusion]
+) -> list[Utterance]:
+    """Keeps training utterances with a text and a duration the recipe allows."""
+    shortest, longest = recipe.data.min_duration_s, recipe.data.max_duration_s
+    kept = []
+    for item in utterances:
+        if not item.text:
+            exclusions.append(Exclusion(id=item.id, side="train", reason="empty text, left out"))
+        elif item.duration_s is not None and not shortest <= item.duration_s <= longest:
+            reason = f"duration outside {shortest}..{longest} s, left out: {item.duration_s} s"
+            exclusions.append(Exclusion(id=item.id, side="train", reason=reason))
+        else:
+            kept.append(item)
+    return kept
+
+
+def _spell(
+    utterances: Iterable[Utterance],
+    vocabulary: Vocabulary,
+    side: str,
+    exclusions: list[Exclusion],
+) -> list[Example]:
+    """Turns texts into labels; a training text that cannot be spelt is left out."""
+    examples = []
+    for item in utterances:
+        text = item.text or ""
+        unknown = vocabulary.unknown_characters(text)
+        if unknown:
+            fate = "left out" if side == "train" else "kept, their errors count"
+            reason = f"characters outside the vocabulary, {fate}: {' '.join(sorted(unknown))}"
+            exclusions.append(Exclusion(id=item.id, side=side, reason=reason))
+            if side == "train":
+                continue
+            text = "".join(character for character in text if character not in unknown)
+        examples.append(Example(utterance=item, labels=tuple(vocabulary.encode(text))))
+    return examples
+
+
+def _keep_feasible(
+    examples: Iterable[Example],
+    lengths: dict[tuple[str, float], int],
+    recipe: Recipe,
+    exclusions: list[Exclusion],
+) -> list[Example]:
+    """Drops speeds an utterance is too short for, and utterances too short at every speed."""
+    kept = []
+    for example in examples:
+        for speed in {1.0, *recipe.augment.speeds}:
+            steps = num_steps(lengths[example.id, speed], recipe.features)
+            if not feasible(steps, example.labels):
+                del lengths[example.id, speed]
+        if any((example.id, speed) in lengths for speed in recipe.augment.speeds):
+            kept.append(example)
+        else:
+            reason = "a text too long for its audio (CTC), left out"
+            exclusions.append(Exclusion(id=example.id, side="train", reason=reason))
+    return kept
+
+
+def describe_examples(examples: Sequence[Example], duration_s: float) -> str:
+    """Says how many utterances there are, how long they are, and by how many speakers."""
+    speakers = {example.utterance.speaker for example in examples} - {None}
+    by = f" by {len(speakers)} speaker{'s' if len(speakers) > 1 else ''}" if speakers else ""
+    return f"{len(examples)} utterances, {duration_s / 3600:.2f} h{by}"
+
+
+def _nothing_left(side: str, exclusions: Sequence[Exclusion]) -> str:
+    reasons = [f"{item.id}: {item.reason}" for item in exclusions if item.side == side]
+    told = "; ".join(reasons[:3]) or "the manifest is empty"
+    return f"{side}: expected at least one usable utterance, received none ({told})"

@@ -1,0 +1,130 @@
+"""Features on disk, keyed by what they were made from.
+
+A key is a digest of the recording's bytes, the stretch used, the speed and every feature setting:
+change any of them and other files are used; change none and nothing is computed twice, whatever
+the files are called and wherever they have moved.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from asr.audio import SAMPLE_RATE, load_audio, resample
+from asr.errors import AudioError
+from asr.features import FeatureOptions, frame_features
+from asr.files import replacing
+from asr.manifest import Utterance
+from asr.options import to_table
+from pipelines.progress import Progress
+
+Floats = npt.NDArray[np.float32]
+
+FORMAT = 1
+"""Raised whenever the same settings would give other numbers."""
+
+
+def load_speech(utterance: Utterance, *, speed: float = 1.0) -> Floats:
+    """Reads an utterance's samples, float32 [num_samples] at 16 kHz, played at a given speed.
+
+    Speed changes tempo and pitch together, by resampling (Ko et al., "Audio augmentation for
+    speech recognition", 2015).
+
+    Raises:
+        AudioError: The recording cannot be read.
+    """
+    samples = load_audio(
+        utterance.audio, offset_s=utterance.offset_s, duration_s=utterance.duration_s
+    )
+    if speed == 1.0:
+        return samples
+    return resample(samples, from_rate=round(SAMPLE_RATE * speed), to_rate=SAMPLE_RATE)
+
+
+class FeatureStore:
+    """A folder of features that fills itself.
+
+    Args:
+        folder: Where to keep them.
+        options: Feature settings. What is kept is `asr.features.frame_features`: unstacked, so
+            that augmentation can work on single frames. `stack` is not part of the key.
+    """
+
+    def __init__(self, folder: Path, options: FeatureOptions) -> None:
+        self.folder = folder
+        self.options = options
+        settings = {name: value for name, value in to_table(options).items() if name != "stack"}
+        self._settings = json.dumps([FORMAT, settings], sort_keys=True)
+
+    def load(self, utterance: Utterance, *, speed: float = 1.0) -> Floats:
+        """Returns features, float32 [num_frames, F], computing and keeping them if need be.
+
+        Raises:
+            AudioError: The recording cannot be read.
+        """
+        path = self._path(utterance, speed)
+        if not path.is_file():
+            self._compute(utterance, speed, path)
+        return np.asarray(np.load(path, allow_pickle=False))
+
+    def fill(
+        self, utterances: Sequence[Utterance], speeds: Iterable[float], progress: Progress
+    ) -> tuple[dict[tuple[str, float], int], dict[str, str]]:
+        """Computes whatever is missing, on all cores.
+
+        Returns:
+            num_frames by utterance id and speed; and, by id, why a recording could not be read.
+        """
+        speeds = tuple(speeds)
+        num_frames: dict[tuple[str, float], int] = {}
+        failures: dict[str, str] = {}
+
+        def fill_one(utterance: Utterance) -> tuple[Utterance, list[int] | AudioError]:
+            try:
+                return utterance, [self._num_frames(utterance, speed) for speed in speeds]
+            except AudioError as error:
+                return utterance, error
+
+        with ThreadPoolExecutor() as pool:
+            for utterance, result in pool.map(fill_one, utterances):
+                if isinstance(result, AudioError):
+                    failures[utterance.id] = str(result)
+                else:
+                    num_frames.update(
+                        ((utterance.id, speed), count)
+                        for speed, count in zip(speeds, result, strict=True)
+                    )
+                progress.advance()
+        return num_frames, failures
+
+    def _num_frames(self, utterance: Utterance, speed: float) -> int:
+        path = self._path(utterance, speed)
+        if not path.is_file():
+            self._compute(utterance, speed, path)
+        # Memory-mapped: only the header is read.
+        return len(np.load(path, mmap_mode="r", allow_pickle=False))
+
+    def _compute(self, utterance: Utterance, speed: float, path: Path) -> None:
+        features = frame_features(load_speech(utterance, speed=speed), self.options)
+        with replacing(path) as aside:
+            np.save(aside, features, allow_pickle=False)
+
+    def _path(self, utterance: Utterance, speed: float) -> Path:
+        part = [_content_digest(utterance.audio), utterance.offset_s, utterance.duration_s, speed]
+        key = hashlib.blake2b((self._settings + json.dumps(part)).encode(), digest_size=16)
+        name = key.hexdigest()
+        return self.folder / name[:2] / f"{name}.npy"
+
+
+@cache
+def _content_digest(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "blake2b").hexdigest()
+    except OSError as error:
+        raise AudioError(f"{path}: {error.strerror}") from None

@@ -1,0 +1,254 @@
+"""What Keras's `fit` is given: an optimiser, the batches, and callbacks. Imports Keras."""
+
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+
+from asr.errors import TrainingError
+from models.ctc import CTCTrainer
+from pipelines.batching import BatchMaker, Draw, Prefetcher
+from pipelines.checkpoint import TrainingState
+from pipelines.progress import Progress
+from pipelines.recipe import TrainingOptions
+
+AVERAGE_EVERY = 8
+"""Steps between updates of the running average: a copy of all weights at each would cost a few
+per cent of the time, and neighbouring steps differ little."""
+
+
+@keras.saving.register_keras_serializable(package="bilstm_asr")
+class WarmUpDecay(keras.optimizers.schedules.LearningRateSchedule):
+    """A learning rate that rises in a straight line and then falls.
+
+    Args:
+        options: Highest rate, warm-up, shape of the fall and what is left at its end.
+        total_steps: Batches in the whole run.
+    """
+
+    def __init__(self, options: TrainingOptions, *, total_steps: int) -> None:
+        super().__init__()
+        self.options = options
+        self.total_steps = total_steps
+
+    def __call__(self, step: Any) -> Any:
+        """Returns the learning rate at a step (a scalar tensor)."""
+        options = self.options
+        step = keras.ops.cast(step, "float32")
+        rise = keras.ops.minimum((step + 1) / max(options.warmup_steps, 1), 1.0)
+        span = max(self.total_steps - options.warmup_steps, 1)
+        gone = keras.ops.clip((step - options.warmup_steps) / span, 0.0, 1.0)
+        falls = {
+            "constant": lambda: keras.ops.ones_like(gone),
+            "linear": lambda: 1.0 - gone,
+            "cosine": lambda: 0.5 * (1.0 + keras.ops.cos(math.pi * gone)),
+        }
+        fall = falls[options.schedule]()
+        floor = 1.0 if options.schedule == "constant" else options.final_learning_rate
+        return options.learning_rate * rise * (floor + (1.0 - floor) * fall)
+
+    def get_config(self) -> dict[str, Any]:
+        """Refuses: a run is continued from its checkpoint, not from a saved optimiser."""
+        raise NotImplementedError("WarmUpDecay is rebuilt from the recipe, never saved")
+
+
+def build_optimizer(options: TrainingOptions, *, total_steps: int) -> keras.optimizers.Optimizer:
+    """Returns the recipe's optimiser with its schedule and gradient clipping."""
+    schedule = WarmUpDecay(options, total_steps=total_steps)
+    if options.optimizer == "adamw":
+        return keras.optimizers.AdamW(
+            schedule, weight_decay=options.weight_decay, global_clipnorm=options.clip_norm
+        )
+    return keras.optimizers.Adam(schedule, global_clipnorm=options.clip_norm)
+
+
+class WeightAverage:
+    """A running average of the trainable weights (Polyak and Juditsky 1992, exponential).
+
+    Args:
+        momentum: Weight of the past at each step; 0 keeps no average.
+    """
+
+    def __init__(self, momentum: float) -> None:
+        self.momentum = momentum
+        self.weights: list[npt.NDArray[np.float32]] = []
+
+    def update(self, model: keras.Model, step: int) -> None:
+        """Takes in the weights after a step, counted from 1."""
+        if not self.momentum or step % AVERAGE_EVERY:
+            return
+        now = _numpy(model.trainable_variables)
+        if not self.weights:
+            self.weights = now
+        # The early average is young: it forgets its beginnings faster than its momentum says.
+        momentum = min(self.momentum**AVERAGE_EVERY, step / (step + 10 * AVERAGE_EVERY))
+        for average, weight in zip(self.weights, now, strict=True):
+            average += (1.0 - momentum) * (weight - average)
+
+    def apply(self, model: keras.Model) -> Callable[[], None]:
+        """Puts the average in the model's place and returns a function that undoes it."""
+        if not self.weights:
+            return lambda: None
+        own = _numpy(model.trainable_variables)
+        assign(model.trainable_variables, self.weights)
+        return lambda: assign(model.trainable_variables, own)
+
+
+class StepCallback(keras.callbacks.Callback):
+    """Keeps the books of an epoch: loss, progress, averages, and when to write a checkpoint.
+
+    Args:
+        state: Moved on after every batch.
+        plan: The epoch's batches.
+        maker: Knows their ids and durations.
+        average: Updated after every step.
+        progress: Shown the seconds of speech done.
+        checkpoint: Called when `interval_s` has passed since it last was.
+        interval_s: Seconds between checkpoints.
+    """
+
+    def __init__(
+        self,
+        state: TrainingState,
+        plan: Sequence[Sequence[Draw]],
+        maker: BatchMaker,
+        average: WeightAverage,
+        progress: Progress,
+        checkpoint: Callable[[], None],
+        interval_s: float,
+    ) -> None:
+        super().__init__()
+        self._state, self._plan, self._maker = state, plan, maker
+        self._average, self._progress = average, progress
+        self._checkpoint, self._interval_s = checkpoint, interval_s
+        # `fit` reports a running mean over its own batches; the epoch's sums may be older.
+        self._sum_before, self._weight_before = state.loss_sum, state.loss_weight
+        self._saved_at = self._started_at = time.monotonic()
+        self._elapsed_before = state.elapsed_s
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Takes in a batch's loss.
+
+        Raises:
+            TrainingError: It is not finite; the batch's utterances are named.
+        """
+        del batch  # counts from the start of this call of `fit`, not of the epoch
+        state = self._state
+        draws = self._plan[state.batch]
+        mean = float((logs or {})["loss"])
+        if not math.isfinite(mean):
+            raise TrainingError(
+                f"the loss became {mean} in epoch {state.epoch + 1}, batch {state.batch + 1}, "
+                f"which holds {', '.join(self._maker.ids(draws))}; look at these utterances, or "
+                f"lower learning_rate or clip_norm"
+            )
+        seen = state.loss_weight - self._weight_before + len(draws)
+        state.loss_weight += len(draws)
+        state.loss_sum = self._sum_before + mean * seen
+        state.batch += 1
+        state.step += 1
+        state.elapsed_s = self._elapsed_before + time.monotonic() - self._started_at
+        self._average.update(self.model, state.step)
+        loss = state.loss_sum / state.loss_weight
+        self._progress.advance(self._maker.duration_s(draws), f"loss {loss:.3f}")
+        if time.monotonic() - self._saved_at >= self._interval_s:
+            self._checkpoint()
+            self._saved_at = time.monotonic()
+
+
+def fit_epoch(
+    trainer: CTCTrainer,
+    maker: BatchMaker,
+    plan: Sequence[Sequence[Draw]],
+    state: TrainingState,
+    callback: StepCallback,
+) -> None:
+    """Trains on what is left of an epoch.
+
+    Raises:
+        TrainingError: A loss is not finite.
+    """
+    prefetcher = Prefetcher(maker, plan[state.batch :], epoch=state.epoch)
+    try:
+        # One epoch a call, since every epoch has batches of its own and may begin in its middle.
+        trainer.fit(_for_backend(trainer, prefetcher), epochs=1, verbose=0, callbacks=[callback])
+    finally:
+        prefetcher.stop()
+        state.waited_s += prefetcher.waited_s
+
+
+def variables(trainer: CTCTrainer, average: WeightAverage) -> dict[str, list[npt.NDArray[Any]]]:
+    """Returns all that a checkpoint must hold beside the state: weights, seeds, optimiser."""
+    if hasattr(trainer, "jax_state_sync"):
+        trainer.jax_state_sync()  # on jax the variables are behind until they are asked for
+    return {
+        "model": _numpy(trainer.variables),
+        "optimizer": _numpy(trainer.optimizer.variables),
+        "average": list(average.weights),
+    }
+
+
+def restore(
+    trainer: CTCTrainer, average: WeightAverage, arrays: dict[str, list[npt.NDArray[Any]]]
+) -> None:
+    """Puts a checkpoint's arrays back.
+
+    Raises:
+        TrainingError: They do not fit the network the recipe describes.
+    """
+    trainer.optimizer.build(trainer.trainable_variables)
+    assign(trainer.variables, arrays["model"])
+    assign(trainer.optimizer.variables, arrays["optimizer"])
+    average.weights = arrays.get("average", [])
+
+
+def assign(targets: Sequence[Any], values: Sequence[npt.NDArray[Any]]) -> None:
+    """Assigns arrays to variables, one to one.
+
+    Raises:
+        TrainingError: Their number or shapes differ.
+    """
+    shapes = [tuple(target.shape) for target in targets]
+    received = [tuple(value.shape) for value in values]
+    if shapes != received:
+        raise TrainingError(
+            f"expected weights of shapes {shapes}, received {received}: the checkpoint belongs "
+            f"to another recipe"
+        )
+    for target, value in zip(targets, values, strict=True):
+        target.assign(value)
+
+
+def _numpy(tensors: Sequence[Any]) -> list[npt.NDArray[Any]]:
+    return [np.array(keras.ops.convert_to_numpy(tensor)) for tensor in tensors]
+
+
+def _for_backend(trainer: CTCTrainer, prefetcher: Prefetcher) -> Any:
+    """Wraps the batches for `fit`."""
+    pairs = (batch.for_fit() for batch in prefetcher)
+    if keras.backend.backend() != "tensorflow":
+        return pairs
+    # Keras would guess the shapes from the first two batches and hold all others to them.
+    import tensorflow as tf
+
+    num_features = trainer.network.get_layer("features").output.shape[-1]
+
+    def spec(*shape: int | None, dtype: Any = tf.int32) -> Any:
+        return tf.TensorSpec(shape, dtype)
+
+    signature = (
+        {
+            "features": spec(None, None, num_features, dtype=tf.float32),
+            "feature_lengths": spec(None),
+        },
+        {"labels": spec(None, None), "label_lengths": spec(None)},
+    )
+
+    def generate() -> Iterator[Any]:
+        yield from pairs
+
+    return tf.data.Dataset.from_generator(generate, output_signature=signature)

@@ -1,0 +1,291 @@
+"""A recipe: all that decides how a model is trained, read and checked as a whole.
+
+A recipe is TOML. Its tables [features] [text] [decoding] belong to the recognizer and travel with
+the model; the others say where the speech is and how to train on it.
+"""
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from asr.decoding import DecodingOptions
+from asr.errors import OptionsError
+from asr.features import FeatureOptions
+from asr.options import from_table, require, to_table
+from asr.text import TextOptions
+from models.bilstm import BiLSTMOptions
+
+SHIPPED = Path(__file__).parent / "recipes"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataOptions:
+    """Where the speech is.
+
+    Attributes:
+        train: Manifests, Kaldi directories or Coqui CSVs to learn from.
+        dev: The same to choose the best model by; speakers not in `train` give an honest choice.
+        min_duration_s: Shorter utterances are left out of training.
+        max_duration_s: Longer ones too: one of them would need a batch of its own.
+    """
+
+    train: tuple[str, ...]
+    dev: tuple[str, ...]
+    min_duration_s: float = 0.1
+    max_duration_s: float = 36.0
+
+    def __post_init__(self) -> None:
+        require(bool(self.train), "train to name at least one manifest", self.train)
+        require(bool(self.dev), "dev to name at least one manifest", self.dev)
+        shortest, longest = self.min_duration_s, self.max_duration_s
+        require(shortest < longest, "min_duration_s below max_duration_s", (shortest, longest))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VocabularyOptions:
+    """What the network spells with.
+
+    Attributes:
+        kind: "characters", or "subwords" learnt by sentencepiece (extra `subwords`).
+        characters: The alphabet, in order; learnt from the training texts if left out.
+        size: Number of subwords.
+    """
+
+    kind: Literal["characters", "subwords"] = "characters"
+    characters: str | None = None
+    size: int = 256
+
+    def __post_init__(self) -> None:
+        require(self.size >= 2, "size of at least 2", self.size)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchOptions:
+    """How utterances are grouped.
+
+    Attributes:
+        duration_s: Seconds of audio in a batch, padding included.
+        shuffle: How far, relatively, an utterance's length is blurred before sorting: more mixes
+            the batches better, and pads more.
+    """
+
+    duration_s: float = 160.0
+    shuffle: float = 0.05
+
+    def __post_init__(self) -> None:
+        require(self.duration_s > 0, "duration_s above 0", self.duration_s)
+        require(0 <= self.shuffle <= 0.5, "shuffle in 0..0.5", self.shuffle)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AugmentOptions:
+    """How training speech is varied; all off by default.
+
+    Attributes:
+        speeds: Each utterance is played at one of these speeds, drawn anew every epoch.
+        num_time_masks: SpecAugment's time masks an utterance (Park et al. 2019).
+        max_time_mask_s: Longest of them, in seconds.
+        max_time_mask_share: Longest of them, as a share of the utterance.
+        num_coefficient_masks: Masks over neighbouring coefficients.
+        max_coefficient_mask: Widest of them, in coefficients.
+        noise: A folder of background recordings, or None.
+        noise_share: Share of utterances that noise is added to.
+        min_snr_db: Lowest ratio of speech to noise, in dB; drawn evenly up to `max_snr_db`.
+        max_snr_db: Highest ratio.
+    """
+
+    speeds: tuple[float, ...] = (1.0,)
+    num_time_masks: int = 0
+    max_time_mask_s: float = 0.3
+    max_time_mask_share: float = 0.2
+    num_coefficient_masks: int = 0
+    max_coefficient_mask: int = 4
+    noise: str | None = None
+    noise_share: float = 0.5
+    min_snr_db: float = 5.0
+    max_snr_db: float = 25.0
+
+    def __post_init__(self) -> None:
+        require(bool(self.speeds), "speeds to name at least one", self.speeds)
+        require(all(0.5 <= speed <= 2 for speed in self.speeds), "speeds in 0.5..2", self.speeds)
+        require(self.num_time_masks >= 0, "num_time_masks of at least 0", self.num_time_masks)
+        require(self.max_time_mask_s >= 0, "max_time_mask_s of at least 0", self.max_time_mask_s)
+        share = self.max_time_mask_share
+        require(0 <= share <= 1, "max_time_mask_share in 0..1", share)
+        count = self.num_coefficient_masks
+        require(count >= 0, "num_coefficient_masks of at least 0", count)
+        width = self.max_coefficient_mask
+        require(width >= 0, "max_coefficient_mask of at least 0", width)
+        require(0 <= self.noise_share <= 1, "noise_share in 0..1", self.noise_share)
+        require(self.min_snr_db <= self.max_snr_db, "min_snr_db up to max_snr_db", self.min_snr_db)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingOptions:
+    """How the weights are learnt.
+
+    Attributes:
+        seed: Decides the first weights, the order of the speech and its augmentation.
+        epochs: Passes over the training speech, at most.
+        patience: Epochs without a better dev WER after which training stops.
+        optimizer: "adam", or "adamw" with decoupled weight decay (Loshchilov and Hutter 2019).
+        learning_rate: Highest learning rate.
+        warmup_steps: Batches over which it rises to that, from 0 in a straight line.
+        schedule: How it falls afterwards: "constant", "linear" or "cosine", over all epochs.
+        final_learning_rate: Share of the highest rate left at the end.
+        weight_decay: For "adamw".
+        clip_norm: Most the gradients' joint norm may be.
+        average: Momentum of the running average of weights that is evaluated and kept; 0 for none.
+        checkpoint_interval_s: Seconds between checkpoints within an epoch.
+    """
+
+    seed: int = 1
+    epochs: int = 20
+    patience: int = 5
+    optimizer: Literal["adam", "adamw"] = "adamw"
+    learning_rate: float = 1e-3
+    warmup_steps: int = 200
+    schedule: Literal["constant", "linear", "cosine"] = "cosine"
+    final_learning_rate: float = 0.01
+    weight_decay: float = 1e-4
+    clip_norm: float = 1.0
+    average: float = 0.0
+    checkpoint_interval_s: float = 120.0
+
+    def __post_init__(self) -> None:
+        require(self.epochs >= 1, "epochs of at least 1", self.epochs)
+        require(self.patience >= 1, "patience of at least 1", self.patience)
+        require(self.learning_rate > 0, "learning_rate above 0", self.learning_rate)
+        require(self.warmup_steps >= 0, "warmup_steps of at least 0", self.warmup_steps)
+        final = self.final_learning_rate
+        require(0 <= final <= 1, "final_learning_rate in 0..1", final)
+        require(self.weight_decay >= 0, "weight_decay of at least 0", self.weight_decay)
+        require(self.clip_norm > 0, "clip_norm above 0", self.clip_norm)
+        require(0 <= self.average < 1, "average in 0 to below 1", self.average)
+        interval = self.checkpoint_interval_s
+        require(interval >= 0, "checkpoint_interval_s of at least 0", interval)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """Everything that decides how a model is trained."""
+
+    data: DataOptions
+    features: FeatureOptions = field(default_factory=FeatureOptions)
+    text: TextOptions = field(default_factory=TextOptions)
+    vocabulary: VocabularyOptions = field(default_factory=VocabularyOptions)
+    model: BiLSTMOptions = field(default_factory=BiLSTMOptions)
+    batches: BatchOptions = field(default_factory=BatchOptions)
+    augment: AugmentOptions = field(default_factory=AugmentOptions)
+    training: TrainingOptions = field(default_factory=TrainingOptions)
+    decoding: DecodingOptions = field(default_factory=DecodingOptions)
+
+    def to_table(self) -> dict[str, dict[str, Any]]:
+        """Returns the recipe with every setting spelt out; `read_recipe` reads it back."""
+        return {name: to_table(getattr(self, name)) for name in _TABLES}
+
+
+_TABLES: dict[str, type[Any]] = {
+    "data": DataOptions,
+    "features": FeatureOptions,
+    "text": TextOptions,
+    "vocabulary": VocabularyOptions,
+    "model": BiLSTMOptions,
+    "batches": BatchOptions,
+    "augment": AugmentOptions,
+    "training": TrainingOptions,
+    "decoding": DecodingOptions,
+}
+
+
+def read_recipe(tables: Mapping[str, Any], *, where: str) -> Recipe:
+    """Checks a parsed recipe as a whole.
+
+    Args:
+        tables: The TOML document.
+        where: The recipe's name, for errors.
+
+    Raises:
+        OptionsError: Anything is unknown, missing, of the wrong type or out of range; every table
+            with a mistake is named, not only the first.
+    """
+    problems = []
+    options: dict[str, Any] = {}
+    unknown = sorted(set(tables) - set(_TABLES))
+    if unknown:
+        problems.append(
+            f"{where}: unknown table {', '.join(unknown)}; known tables are {', '.join(_TABLES)}"
+        )
+    for name, cls in _TABLES.items():
+        table = tables.get(name, {})
+        try:
+            if not isinstance(table, Mapping):
+                raise OptionsError(f"{where} [{name}]: expected a table, received {table!r}")
+            options[name] = from_table(cls, table, where=f"{where} [{name}]")
+        except OptionsError as error:
+            problems.append(str(error))
+        except ValueError as error:  # the networks' room has no error tree of its own
+            problems.append(f"{where} [{name}]: {error}")
+    if problems:
+        raise OptionsError("\n".join(problems))
+    return Recipe(**options)
+
+
+def load_recipe(
+    name_or_path: str | Path, *, root: Path | None = None, settings: Sequence[str] = ()
+) -> Recipe:
+    """Reads a recipe file, or a shipped recipe by name.
+
+    Args:
+        name_or_path: A TOML file, or the name of one in `pipelines/recipes`.
+        root: Folder that relative paths of [data] and [augment] start from; the recipe's own
+            folder if left out.
+        settings: Changes to the file, each `table.key=value` with a TOML value.
+
+    Raises:
+        OptionsError: The file does not exist, is not TOML, or holds a mistake.
+    """
+    path = _find(name_or_path)
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise OptionsError(f"{path}: expected TOML, received {error}") from None
+    for setting in settings:
+        _apply(tables, setting)
+    _anchor(tables, root or path.parent)
+    return read_recipe(tables, where=str(path))
+
+
+def _find(name_or_path: str | Path) -> Path:
+    for path in (Path(name_or_path), SHIPPED / f"{name_or_path}.toml"):
+        if path.is_file():
+            return path
+    known = ", ".join(sorted(path.stem for path in SHIPPED.glob("*.toml")))
+    raise OptionsError(f"no recipe {str(name_or_path)!r}: expected a TOML file or one of: {known}")
+
+
+def _apply(tables: dict[str, Any], setting: str) -> None:
+    name, separator, value = setting.partition("=")
+    table, dot, key = name.strip().partition(".")
+    if not (separator and dot):
+        raise OptionsError(f"--set: expected table.key=value, received {setting!r}")
+    try:
+        parsed = tomllib.loads(f"value = {value.strip()}")["value"]
+    except tomllib.TOMLDecodeError:
+        parsed = value.strip()  # a bare word is a string: `--set model.cell=gru`
+    if not isinstance(tables.setdefault(table, {}), dict):
+        raise OptionsError(f"--set: {table} is not a table")
+    tables[table][key] = parsed
+
+
+def _anchor(tables: dict[str, Any], root: Path) -> None:
+    """Makes relative paths absolute, so that the recipe kept with a run means the same anywhere."""
+    data, augment = tables.get("data"), tables.get("augment")
+    if isinstance(data, dict):
+        for key in ("train", "dev"):
+            if isinstance(data.get(key), list):
+                data[key] = [str(root.absolute() / str(item)) for item in data[key]]
+    if isinstance(augment, dict) and isinstance(augment.get("noise"), str):
+        augment["noise"] = str(root.absolute() / augment["noise"])

@@ -1,0 +1,213 @@
+"""`asr train`: a recipe and manifests of speech in, a run folder with the best model out."""
+
+import argparse
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from asr.bundle import Bundle, open_bundle
+from asr.errors import TrainingError
+from asr.interchange import read_utterances
+from asr.options import from_table
+from asr.text import normalise_text
+from asr.vocabulary import Vocabulary
+from models.bilstm import BiLSTMOptions
+from pipelines.corpus import learn_vocabulary, load_corpus
+from pipelines.feature_store import FeatureStore
+from pipelines.network import load_network, require_backend
+from pipelines.recipe import Recipe, load_recipe
+from pipelines.run_folder import RunFolder
+from pipelines.training_log import TrainingLog, duration
+
+EXAMPLES = """examples:
+  asr train my-recipe.toml -o runs/mine
+  asr train digits --manifest-root data/fsdd -o runs/digits
+  asr train --resume runs/mine                  go on where it was stopped
+  asr train my-recipe.toml --from runs/mine -o runs/tuned
+  asr train my-recipe.toml --set training.epochs=5 --set model.cell=gru -o runs/gru
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingResult:
+    """What a run came to.
+
+    Attributes:
+        run_folder: Everything it wrote.
+        model_folder: Its best model.
+        dev_wer: That model's WER on the dev speech.
+        epochs: Epochs trained.
+    """
+
+    run_folder: Path
+    model_folder: Path
+    dev_wer: float
+    epochs: int
+
+
+def train(
+    recipe: Recipe,
+    run_folder: Path,
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
+    base: str | Path | None = None,
+    cache: Path | None = None,
+    quiet: bool = False,
+) -> TrainingResult:
+    """Trains a model.
+
+    Args:
+        recipe: What to train and how.
+        run_folder: Where everything is written; see `pipelines.run_folder`.
+        resume: Go on from the run's last checkpoint. Ends with the weights an uninterrupted run
+            would have ended with.
+        overwrite: Begin anew where a run exists.
+        base: A model to begin with instead of random weights. Its features and network are used;
+            its alphabet too if it spells all training texts, else the output layer is replaced.
+        cache: Folder for features; `default_cache()` if left out.
+        quiet: Print nothing.
+
+    Raises:
+        AsrError: Something the user can mend; the message says what.
+    """
+    require_backend()
+    log = TrainingLog(quiet=quiet)
+    run = RunFolder(run_folder)
+    bundle = open_bundle(base) if base is not None else None
+    vocabulary = None
+    if bundle is not None:
+        recipe, vocabulary = _inherit(recipe, bundle, log)
+    if not resume:
+        run.create(recipe.to_table(), overwrite=overwrite)
+    store = FeatureStore(cache or default_cache(), recipe.features)
+    corpus = load_corpus(recipe, store, vocabulary=vocabulary, quiet=quiet)
+    corpus.write_exclusions(run.exclusions)
+    log.line(corpus.describe())
+    if corpus.exclusions:
+        log.line(f"each with its reason: {run.exclusions}")
+
+    from pipelines.trainer import Trainer
+
+    source = (bundle, load_network(bundle.folder)) if bundle is not None else None
+    trainer = Trainer(recipe, corpus, store, run, base=source, log=log)
+    if resume:
+        trainer.resume()
+    log.line(f"network: {trainer.network.count_params():,} parameters")
+    trainer.train()
+    state = trainer.state
+    if state.best_wer is None:
+        raise TrainingError(f"{run_folder}: no epoch was finished")
+    seconds = sum(row["elapsed_s"] for row in state.history)
+    log.line(f"\ntrained {duration(seconds)}; best dev WER {100 * state.best_wer:.2f} %")
+    return TrainingResult(
+        run_folder=run_folder,
+        model_folder=run.model,
+        dev_wer=state.best_wer,
+        epochs=len(state.history),
+    )
+
+
+def default_cache() -> Path:
+    """Returns the folder for features: $ASR_CACHE, else the user's cache folder."""
+    chosen = os.environ.get("ASR_CACHE")
+    if chosen:
+        return Path(chosen)
+    home = os.environ.get("XDG_CACHE_HOME")
+    return (Path(home) if home else Path.home() / ".cache") / "asr" / "features"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declares the command line of `asr train`."""
+    parser.epilog = EXAMPLES
+    parser.add_argument("recipe", nargs="?", help="a TOML file, or the name of a shipped recipe")
+    parser.add_argument("-o", "--output", type=Path, metavar="RUN", help="the run's folder")
+    parser.add_argument("--resume", type=Path, metavar="RUN", help="go on with a stopped run")
+    parser.add_argument(
+        "--from", dest="base", metavar="MODEL", help="fine-tune this model: a name or a folder"
+    )
+    parser.add_argument(
+        "--manifest-root",
+        type=Path,
+        metavar="FOLDER",
+        help="where the recipe's relative paths start (default: the recipe's folder)",
+    )
+    parser.add_argument(
+        "--set",
+        dest="settings",
+        action="append",
+        default=[],
+        metavar="TABLE.KEY=VALUE",
+        help="change a setting of the recipe; may be given more than once",
+    )
+    parser.add_argument("--cache", type=Path, metavar="FOLDER", help="where features are kept")
+    parser.add_argument("--overwrite", action="store_true", help="begin anew where a run exists")
+    parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Runs `asr train`; returns its exit code."""
+    if arguments.resume is not None:
+        result = _resume(arguments)
+    else:
+        if arguments.recipe is None or arguments.output is None:
+            raise TrainingError("expected a recipe and -o RUN, or --resume RUN")
+        recipe = load_recipe(
+            arguments.recipe, root=arguments.manifest_root, settings=arguments.settings
+        )
+        result = train(
+            recipe,
+            arguments.output,
+            overwrite=arguments.overwrite,
+            base=arguments.base,
+            cache=arguments.cache,
+            quiet=arguments.quiet,
+        )
+    print(result.model_folder)
+    return 0
+
+
+def _resume(arguments: argparse.Namespace) -> TrainingResult:
+    given = {"recipe": arguments.recipe, "-o": arguments.output, "--from": arguments.base}
+    given["--set"] = arguments.settings or None
+    clashing = [name for name, value in given.items() if value is not None]
+    if clashing:
+        raise TrainingError(
+            f"--resume goes on with the run's own recipe and cannot take {', '.join(clashing)}"
+        )
+    path = RunFolder(arguments.resume).recipe
+    if not path.is_file():
+        raise TrainingError(f"{arguments.resume}: expected a run's folder with {path.name}")
+    recipe = load_recipe(path)
+    return train(
+        recipe, arguments.resume, resume=True, cache=arguments.cache, quiet=arguments.quiet
+    )
+
+
+def _inherit(recipe: Recipe, bundle: Bundle, log: TrainingLog) -> tuple[Recipe, Vocabulary]:
+    """Returns the recipe with the base model's features and network, and the vocabulary to use."""
+    model: Any = bundle.recipe.get("model", {})
+    network = from_table(BiLSTMOptions, model, where=f"{bundle.folder} [model]")
+    recipe = replace(
+        recipe,
+        features=bundle.features,
+        text=bundle.text,
+        model=replace(network, dropout=recipe.model.dropout),
+    )
+    texts = _training_texts(recipe.data.train, recipe)
+    missing = sorted(bundle.vocabulary.unknown_characters("".join(texts)))
+    if not missing:
+        log.line(f"beginning from {bundle.name}, with its alphabet")
+        return recipe, bundle.vocabulary
+    log.line(
+        f"beginning from {bundle.name}; its alphabet lacks {' '.join(missing)}, so the output "
+        f"layer is replaced"
+    )
+    return recipe, learn_vocabulary(texts, recipe.vocabulary)
+
+
+def _training_texts(paths: Sequence[str], recipe: Recipe) -> list[str]:
+    utterances = [item for path in paths for item in read_utterances(Path(path))]
+    return [normalise_text(item.text or "", recipe.text) for item in utterances]

@@ -1,0 +1,258 @@
+"""A training run from recipe to best model. Imports Keras."""
+
+import contextlib
+import platform
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import keras
+import numpy as np
+
+from asr.bundle import NETWORK_FILE, Bundle, write_settings
+from asr.decoding import decode
+from asr.files import replacing
+from asr.recognizer import log_softmax
+from asr.scoring import Score, score
+from models.bilstm import build_bilstm
+from models.ctc import CTCTrainer, ctc_loss
+from pipelines.batching import BatchMaker, Draw, dev_batches
+from pipelines.card import write_card
+from pipelines.checkpoint import TrainingState, load_checkpoint, save_checkpoint
+from pipelines.corpus import Corpus
+from pipelines.feature_store import FeatureStore
+from pipelines.fitting import (
+    StepCallback,
+    WeightAverage,
+    build_optimizer,
+    fit_epoch,
+    restore,
+    variables,
+)
+from pipelines.network import KerasNetwork
+from pipelines.progress import AUDIO_SECONDS, Progress
+from pipelines.recipe import Recipe
+from pipelines.run_folder import RunFolder
+from pipelines.training_log import TrainingLog
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DevResult:
+    """What the dev speech says of a network.
+
+    Attributes:
+        loss: CTC loss in nats a label.
+        score: Error rates.
+        samples: Id, reference and hypothesis of a few utterances, the same every time.
+    """
+
+    loss: float
+    score: Score
+    samples: tuple[tuple[str, str, str], ...]
+
+
+class Trainer:
+    """A run under way.
+
+    Args:
+        recipe: What to train and how.
+        corpus: What on.
+        store: Its features.
+        run: Where everything is written.
+        base: A network whose weights to begin with, or None.
+        log: Where the epochs' table goes.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        corpus: Corpus,
+        store: FeatureStore,
+        run: RunFolder,
+        *,
+        base: tuple[Bundle, keras.Model] | None,
+        log: TrainingLog,
+    ) -> None:
+        keras.utils.set_random_seed(recipe.training.seed)
+        self.recipe, self.corpus, self.store, self.run, self.log = recipe, corpus, store, run, log
+        self.maker = BatchMaker(corpus, store, recipe)
+        self.plans = [self.maker.plan(epoch) for epoch in range(recipe.training.epochs)]
+        self.network = build_bilstm(
+            recipe.model,
+            num_features=recipe.features.num_features,
+            vocab_size=len(corpus.vocabulary),
+        )
+        if base is not None:
+            transfer(*base, self.network, corpus)
+        self.trainer = CTCTrainer(self.network, blank_id=corpus.vocabulary.blank_id)
+        total_steps = sum(map(len, self.plans))
+        optimizer = build_optimizer(recipe.training, total_steps=total_steps)
+        # Compiling whole steps with XLA would compile anew for every shape of batch.
+        self.trainer.compile(optimizer=optimizer, jit_compile=False if _on_tensorflow() else "auto")
+        self.average = WeightAverage(recipe.training.average)
+        self.state = TrainingState()
+
+    def resume(self) -> None:
+        """Goes back to the run's last checkpoint, if it has one.
+
+        Raises:
+            TrainingError: The checkpoint is broken or belongs to another recipe.
+        """
+        if self.run.checkpoint.is_file():
+            self.state, arrays = load_checkpoint(self.run.checkpoint)
+            restore(self.trainer, self.average, arrays)
+
+    def train(self) -> None:
+        """Trains to the last epoch, or until dev WER has not improved for `patience` epochs.
+
+        Raises:
+            TrainingError: A loss is not finite.
+        """
+        while not self.finished:
+            plan = self.plans[self.state.epoch]
+            self._fit(plan)
+            self._finish_epoch(plan)
+
+    @property
+    def finished(self) -> bool:
+        """Whether the last epoch, or patience, is over."""
+        state, training = self.state, self.recipe.training
+        stale = 0 if state.best_epoch is None else state.epoch - 1 - state.best_epoch
+        return state.epoch >= training.epochs or stale >= training.patience
+
+    def checkpoint(self) -> None:
+        """Writes down everything needed to go on from here."""
+        save_checkpoint(self.run.checkpoint, self.state, variables(self.trainer, self.average))
+
+    def _fit(self, plan: Sequence[Sequence[Draw]]) -> None:
+        state, training = self.state, self.recipe.training
+        total = sum(self.maker.duration_s(draws) for draws in plan[state.batch :])
+        label = f"epoch {state.epoch + 1}/{training.epochs}"
+        with Progress(total, unit=AUDIO_SECONDS, label=label, quiet=self.log.quiet) as progress:
+            callback = StepCallback(
+                state,
+                plan,
+                self.maker,
+                self.average,
+                progress,
+                self.checkpoint,
+                training.checkpoint_interval_s,
+            )
+            if state.batch < len(plan):  # else only the epoch's end is left to do
+                fit_epoch(self.trainer, self.maker, plan, state, callback)
+
+    def _finish_epoch(self, plan: Sequence[Sequence[Draw]]) -> None:
+        """Measures dev, keeps the model if it is the best, and writes the epoch down."""
+        state = self.state
+        self.checkpoint()
+        with self._averaged():
+            result = evaluate_dev(self.trainer, self.corpus, self.store, self.recipe)
+            row = self._row(plan, result)
+            is_best = state.best_wer is None or result.score.wer < state.best_wer
+            if is_best:
+                state.best_wer, state.best_epoch = result.score.wer, state.epoch
+                self._save_model([*state.history, row])
+        state.history.append(row)
+        state.next_epoch()
+        self.run.write_history(state.history)
+        self.checkpoint()
+        self.log.epoch(row, result.samples, is_best=is_best, left_s=self._left_s())
+
+    @contextlib.contextmanager
+    def _averaged(self) -> Iterator[None]:
+        undo = self.average.apply(self.trainer)
+        try:
+            yield
+        finally:
+            undo()
+
+    def _row(self, plan: Sequence[Sequence[Draw]], result: DevResult) -> dict[str, Any]:
+        state = self.state
+        speech_s = sum(self.maker.duration_s(draws) for draws in plan)
+        return {
+            "epoch": state.epoch + 1,
+            "step": state.step,
+            "loss": state.loss_sum / state.loss_weight,
+            "dev_loss": result.loss,
+            "dev_wer": result.score.wer,
+            "dev_cer": result.score.cer,
+            "learning_rate": float(self.trainer.optimizer.learning_rate),
+            "padding_share": self.maker.padding_share(plan),
+            "speed": speech_s / max(state.elapsed_s, 1e-9),
+            "elapsed_s": state.elapsed_s,
+            "waiting_share": state.waited_s / max(state.elapsed_s, 1e-9),
+            "time": time.time(),
+        }
+
+    def _left_s(self) -> float:
+        if self.finished:
+            return 0.0
+        last = self.state.history[-1]["elapsed_s"]
+        return float(last * (self.recipe.training.epochs - self.state.epoch))
+
+    def _save_model(self, history: list[dict[str, Any]]) -> None:
+        folder = self.run.model
+        folder.mkdir(exist_ok=True)
+        card = write_card(
+            self.recipe,
+            history,
+            num_parameters=self.network.count_params(),
+            hours=self.corpus.duration_s(self.corpus.train) / 3600,
+            machine=f"{platform.machine()}, Keras {keras.__version__} on {keras.backend.backend()}",
+            date=datetime.now(UTC).date(),
+        )
+        write_settings(
+            folder, recipe=self.recipe.to_table(), vocabulary=self.corpus.vocabulary, card=card
+        )
+        with replacing(folder / NETWORK_FILE) as aside:
+            self.network.save(aside)
+
+
+def evaluate_dev(
+    trainer: CTCTrainer, corpus: Corpus, store: FeatureStore, recipe: Recipe
+) -> DevResult:
+    """Runs the network over the dev speech and decodes it as the recipe says."""
+    network = KerasNetwork(trainer.network)
+    blank_id = corpus.vocabulary.blank_id
+    hypotheses: dict[str, str] = {}
+    total = 0.0
+    for batch in dev_batches(corpus, store, recipe):
+        logits, lengths = network(batch.features, batch.feature_lengths)
+        losses = ctc_loss(batch.labels, logits, batch.label_lengths, lengths, blank_id=blank_id)
+        total += float(np.sum(keras.ops.convert_to_numpy(losses)))
+        for key, row, length in zip(batch.ids, logits, lengths, strict=True):
+            tokens = decode(log_softmax(row[:length]), recipe.decoding, blank_id=blank_id).tokens
+            hypotheses[key] = " ".join(corpus.vocabulary.decode(tokens).split())
+    references = {example.id: example.text for example in corpus.dev}
+    num_labels = sum(len(example.labels) for example in corpus.dev)
+    shown = corpus.dev[:: max(len(corpus.dev) // 3, 1)][:3]
+    return DevResult(
+        loss=total / max(num_labels, 1),
+        score=score(references, hypotheses, text=recipe.text),
+        samples=tuple((item.id, item.text, hypotheses[item.id]) for item in shown),
+    )
+
+
+def transfer(bundle: Bundle, source: keras.Model, target: keras.Model, corpus: Corpus) -> None:
+    """Copies a trained network's weights into a new one.
+
+    With another alphabet only the output layer differs: it begins anew, except for the rows of
+    tokens that both alphabets have, the blank among them.
+    """
+    for layer in target.layers:
+        if layer.name != "logits":
+            layer.set_weights(source.get_layer(layer.name).get_weights())
+    old = {token: position for position, token in enumerate(bundle.vocabulary.tokens)}
+    kernel, bias = target.get_layer("logits").get_weights()
+    old_kernel, old_bias = source.get_layer("logits").get_weights()
+    for position, token in enumerate(corpus.vocabulary.tokens):
+        if token in old:
+            kernel[:, position] = old_kernel[:, old[token]]
+            bias[position] = old_bias[old[token]]
+    target.get_layer("logits").set_weights([kernel, bias])
+
+
+def _on_tensorflow() -> bool:
+    return bool(keras.backend.backend() == "tensorflow")
