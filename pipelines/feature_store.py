@@ -67,10 +67,7 @@ class FeatureStore:
         Raises:
             AudioError: The recording cannot be read.
         """
-        path = self._path(utterance, speed)
-        if not path.is_file():
-            self._compute(utterance, speed, path)
-        return np.asarray(np.load(path, allow_pickle=False))
+        return np.asarray(self._open(utterance, speed))
 
     def fill(
         self, utterances: Sequence[Utterance], speeds: Iterable[float], progress: Progress
@@ -103,15 +100,20 @@ class FeatureStore:
         return num_frames, failures
 
     def _num_frames(self, utterance: Utterance, speed: float) -> int:
+        return len(self._open(utterance, speed))
+
+    def _open(self, utterance: Utterance, speed: float) -> Floats:
+        """Returns the kept features, memory-mapped, after computing them if need be."""
         path = self._path(utterance, speed)
-        if not path.is_file():
+        try:
+            return np.load(path, mmap_mode="r", allow_pickle=False)
+        except (FileNotFoundError, ValueError):  # not there, or torn by a loss of power
             self._compute(utterance, speed, path)
-        # Memory-mapped: only the header is read.
-        return len(np.load(path, mmap_mode="r", allow_pickle=False))
+        return np.load(path, mmap_mode="r", allow_pickle=False)
 
     def _compute(self, utterance: Utterance, speed: float, path: Path) -> None:
         features = frame_features(load_speech(utterance, speed=speed), self.options)
-        with replacing(path) as aside:
+        with replacing(path, durable=False) as aside:
             np.save(aside, features, allow_pickle=False)
 
     def _path(self, utterance: Utterance, speed: float) -> Path:

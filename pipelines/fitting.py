@@ -175,7 +175,13 @@ def fit_epoch(
     prefetcher = Prefetcher(maker, plan[state.batch :], epoch=state.epoch)
     try:
         # One epoch a call, since every epoch has batches of its own and may begin in its middle.
-        trainer.fit(_for_backend(trainer, prefetcher), epochs=1, verbose=0, callbacks=[callback])
+        trainer.fit(
+            _for_backend(trainer, prefetcher),
+            epochs=1,
+            shuffle=False,  # the plan has done that
+            verbose=0,
+            callbacks=[callback],
+        )
     finally:
         prefetcher.stop()
         state.waited_s += prefetcher.waited_s
