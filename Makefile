@@ -37,12 +37,12 @@ format: $(VENV)/.ready ## repair what ruff can repair
 bench: $(VENV)/.ready ## measure against peers, side by side in one run
 	$(RUN) benchmarks
 
-# Universal: one file for all platforms and Pythons, by markers. Each pin is a release on PyPI, whatever
-# other index this machine may have configured.
+# Universal: one file for all platforms and Pythons, by markers. --no-config: each pin is to be a release
+# of the public index, whatever other index this machine may have configured.
 constraints: ## choose the newest versions of everything again (needs uv)
 	@grep '^#' constraints.txt >constraints.txt.new
 	uv --no-config pip compile --quiet --universal --python-version 3.11 --upgrade \
-	  --default-index https://pypi.org/simple --no-emit-index-url --no-header --no-annotate \
+	  --no-emit-index-url --no-header --no-annotate \
 	  --extra train --extra jax --extra subwords --extra demo --group dev pyproject.toml >>constraints.txt.new
 	@mv constraints.txt.new constraints.txt
 

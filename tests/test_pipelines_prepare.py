@@ -437,6 +437,16 @@ def test_named_speakers_go_where_they_are_put() -> None:
         SplitOptions(dev_speakers=("a",), test_speakers=("a", "b"))
 
 
+def test_a_named_speaker_stays_apart_when_the_others_are_split_by_utterance() -> None:
+    utterances = clips({speaker: [1.0] * 10 for speaker in "abc"})
+    options = SplitOptions(by="utterance", shares=(0.8, 0.2, 0), test_speakers=("b",))
+    sides, note = split(utterances, {}, options)
+    assert [u.speaker for u in sides["test"]] == ["b"] * 10
+    assert {u.speaker for u in sides["train"]} == {u.speaker for u in sides["dev"]} == {"a", "c"}
+    assert len(sides["train"]) == 16
+    assert note.endswith("but for b: heard on one side alone")
+
+
 def test_one_speaker_is_split_by_utterance_only_when_asked() -> None:
     utterances = clips({"LJ": [1.0] * 10})
     with pytest.raises(OptionsError, match=r"one speaker \(LJ\).*--split-utterances"):
@@ -693,7 +703,7 @@ def test_command_joins_with_pauses(tmp_path: Path) -> None:
     [
         (["--split", "0.8,0.2"], "three shares"),
         (["--split", "official", "--split-utterances"], "exclude each other"),
-        (["--split-utterances", "--test-speakers", "a"], "need a split by speaker"),
+        (["--split", "official", "--test-speakers", "a"], "contradict the official split"),
         (["--join", "1"], "at least 2 recordings"),
     ],
 )

@@ -7,7 +7,7 @@ are dealt out so that each side comes near its wanted share of the hours.
 
 import dataclasses
 import random
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Literal
 
 from asr.errors import OptionsError
@@ -27,7 +27,7 @@ class SplitOptions:
     Attributes:
         by: `auto` keeps the official split where there is one (taking a dev set from train where
             it has none) and splits by speaker elsewhere; `official` keeps it exactly; `speaker`
-            and `utterance` ignore it.
+            and `utterance` ignore it, the latter for all speakers that are not named.
         shares: Wanted shares of the hours for train, dev and test; need not sum to one.
         dev_speakers: Speakers put on the dev side; then by speaker whatever the corpus has.
         test_speakers: The same for the test side.
@@ -49,8 +49,8 @@ class SplitOptions:
         both = sorted(set(self.dev_speakers) & set(self.test_speakers))
         if both:
             raise OptionsError(f"speakers asked for in both dev and test: {', '.join(both)}")
-        if self.by in ("official", "utterance") and (self.dev_speakers or self.test_speakers):
-            raise OptionsError(f"named speakers need a split by speaker, not by {self.by}")
+        if self.by == "official" and (self.dev_speakers or self.test_speakers):
+            raise OptionsError("speakers named for a side contradict the official split")
 
 
 def split(
@@ -76,11 +76,7 @@ def split(
     if options.by == "official" or (options.by == "auto" and has_official and not named):
         return _keep_official(utterances, official, options)
     if options.by == "utterance":
-        lengths = {u.id: _hours(u) for u in utterances}
-        _require_sides(len(lengths), _wanted(options), things="utterances")
-        side_of = deal(lengths, _wanted(options), seed=options.seed)
-        note = "split by utterance: the same speakers are on all sides"
-        return _gather((u, side_of[u.id]) for u in utterances), note
+        return _split_by_utterance(utterances, options)
     return split_by_speaker(utterances, options), "split by speaker: none is on two sides"
 
 
@@ -94,11 +90,7 @@ def split_by_speaker(utterances: Sequence[Utterance], options: SplitOptions) -> 
     for utterance in utterances:
         speaker = utterance.speaker or UNNAMED
         lengths[speaker] = lengths.get(speaker, 0.0) + _hours(utterance)
-    side_of: dict[str, Side] = dict.fromkeys(options.dev_speakers, "dev")
-    side_of |= dict.fromkeys(options.test_speakers, "test")
-    unknown = sorted(side_of.keys() - lengths.keys())
-    if unknown:
-        raise OptionsError(f"no speaker {', '.join(unknown)} in the corpus; {_listed(lengths)}")
+    side_of = _named(options, lengths)
     rest = {speaker: hours for speaker, hours in lengths.items() if speaker not in side_of}
     wanted = {
         side: share for side, share in _wanted(options).items() if side not in side_of.values()
@@ -106,6 +98,32 @@ def split_by_speaker(utterances: Sequence[Utterance], options: SplitOptions) -> 
     _require_speakers(rest, wanted, num_named=len(side_of))
     side_of |= deal(rest, wanted, seed=options.seed)
     return _gather((u, side_of[u.speaker or UNNAMED]) for u in utterances)
+
+
+def _split_by_utterance(
+    utterances: Sequence[Utterance], options: SplitOptions
+) -> tuple[Sides, str]:
+    """Deals utterances out, but for those of named speakers, who are heard on their side alone."""
+    named = _named(options, {u.speaker or UNNAMED for u in utterances})
+    lengths = {u.id: _hours(u) for u in utterances if (u.speaker or UNNAMED) not in named}
+    wanted = {side: share for side, share in _wanted(options).items() if side not in named.values()}
+    _require_sides(len(lengths), wanted, things="utterances")
+    side_of = deal(lengths, wanted, seed=options.seed)
+    note = "split by utterance: the same speakers are on all sides"
+    if named:
+        note = f"split by utterance, but for {', '.join(named)}: heard on one side alone"
+    sides = _gather((u, named.get(u.speaker or UNNAMED) or side_of[u.id]) for u in utterances)
+    return sides, note
+
+
+def _named(options: SplitOptions, speakers: Collection[str]) -> dict[str, Side]:
+    """Returns the side of each speaker the options name."""
+    side_of: dict[str, Side] = dict.fromkeys(options.dev_speakers, "dev")
+    side_of |= dict.fromkeys(options.test_speakers, "test")
+    unknown = sorted(side_of.keys() - set(speakers))
+    if unknown:
+        raise OptionsError(f"no speaker {', '.join(unknown)} in the corpus; {_listed(speakers)}")
+    return side_of
 
 
 def deal(
@@ -193,8 +211,8 @@ def _enumerated(sides: Iterable[Side]) -> str:
     return f"{', '.join(first)} and {last}" if first else last
 
 
-def _listed(lengths: Mapping[str, float]) -> str:
-    names = sorted(lengths)
+def _listed(speakers: Iterable[str]) -> str:
+    names = sorted(speakers)
     more = f" and {len(names) - 20} more" if len(names) > 20 else ""
     return f"it has {', '.join(names[:20])}{more}"
 
