@@ -49,8 +49,10 @@ def to_table(options: _Options) -> dict[str, Any]:
     """Returns an options dataclass as a table that `from_table` reads back.
 
     Settings that are None are left out, since TOML has no null; `None` must be their default.
+    Fields that the constructor does not take are no settings, and left out too.
     """
-    pairs = ((field.name, getattr(options, field.name)) for field in dataclasses.fields(options))
+    names = [field.name for field in dataclasses.fields(options) if field.init]
+    pairs = ((name, getattr(options, name)) for name in names)
     return {
         name: list(value) if isinstance(value, tuple) else value
         for name, value in pairs

@@ -48,17 +48,16 @@ def refusal(**table: object) -> str:
 
 @given(OVENS)
 def test_settings_round_trip_through_a_toml_file(oven: Oven) -> None:
-    text = tomli_w.dumps({key: value for key, value in to_table(oven).items() if key != "used"})
-    assert from_table(Oven, tomllib.loads(text), where="") == oven
+    assert from_table(Oven, tomllib.loads(tomli_w.dumps(to_table(oven))), where="") == oven
 
 
 def test_keys_left_out_keep_their_defaults() -> None:
     assert from_table(Oven, {"name": "x", "minutes": 5}, where="") == Oven(name="x", minutes=5)
 
 
-def test_none_is_left_out_and_tuples_become_lists() -> None:
+def test_none_and_what_is_no_setting_are_left_out_and_tuples_become_lists() -> None:
     table = to_table(Oven(name="x", shelves=(1, 2)))
-    assert "limit" not in table
+    assert not {"limit", "used"} & set(table)
     assert table["shelves"] == [1, 2]
 
 
