@@ -11,13 +11,13 @@ and Mermelstein, 1980), with every parameter stated.
 import dataclasses
 import functools
 import math
-import warnings
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from asr.errors import AudioError, OptionsError
+from asr import mel
+from asr.errors import AudioError
 from asr.options import require
 
 Array = npt.NDArray[np.float32]
@@ -129,6 +129,17 @@ def step_s(options: FeatureOptions) -> float:
     return options.hop_length * options.stack / options.sample_rate
 
 
+def span_s(step: int, options: FeatureOptions) -> tuple[float, float]:
+    """Returns the stretch of a recording, in seconds, that lies nearest to the frames of a step.
+
+    Frames are centred on multiples of the hop, so it reaches half a hop to either side of them:
+    before the recording's start for step 0, and possibly beyond its end for the last.
+    """
+    first = step * options.stack - 0.5
+    hop_s = options.hop_length / options.sample_rate
+    return first * hop_s, (first + options.stack) * hop_s
+
+
 def extract(
     samples: npt.ArrayLike, options: FeatureOptions, *, rng: np.random.Generator | None = None
 ) -> Array:
@@ -199,7 +210,8 @@ def mfcc(
         signal = _preemphasise(signal, options.preemphasis)
     decibels = 10.0 * np.log10(np.maximum(_MIN_POWER, _mel_powers(signal, options)))
     decibels = np.maximum(decibels, decibels.max() - _TOP_DB)
-    return np.asarray(decibels @ _dct(options), np.float32)
+    basis = mel.cosines(options.n_mels, n_mfcc=options.n_mfcc, lifter=options.lifter)
+    return np.asarray(decibels @ basis, np.float32)
 
 
 def add_deltas(coefficients: npt.ArrayLike, *, order: int) -> Array:
@@ -287,7 +299,14 @@ def _mel_powers(
     signal: npt.NDArray[np.float64], options: FeatureOptions
 ) -> npt.NDArray[np.float64]:
     """Returns the power in each mel band, [num_frames, n_mels]."""
-    bank, window = _mel_bank(options), _window(options)
+    bank = mel.filters(
+        sample_rate=options.sample_rate,
+        n_fft=options.n_fft,
+        n_mels=options.n_mels,
+        fmin=options.fmin,
+        fmax=options.top_hz,
+    )
+    window = mel.window(options.win_length, n_fft=options.n_fft)
     centred = np.pad(signal, options.n_fft // 2)
     frames = np.lib.stride_tricks.sliding_window_view(centred, options.n_fft)
     frames = frames[:: options.hop_length]
@@ -296,53 +315,6 @@ def _mel_powers(
         block = slice(start, start + _BLOCK_FRAMES)
         powers[block] = np.abs(np.fft.rfft(frames[block] * window)) ** 2 @ bank
     return powers
-
-
-@functools.lru_cache(maxsize=8)
-def _mel_bank(options: FeatureOptions) -> npt.NDArray[np.float64]:
-    """Returns librosa's mel filters, [1 + n_fft // 2, n_mels]."""
-    from librosa import filters
-
-    with warnings.catch_warnings(action="ignore"):  # about the empty bands refused below
-        bank = filters.mel(
-            sr=options.sample_rate,
-            n_fft=options.n_fft,
-            n_mels=options.n_mels,
-            fmin=options.fmin,
-            fmax=options.top_hz,
-            htk=False,
-            norm="slaney",
-            dtype=np.float64,
-        )
-    num_empty = int((bank.max(axis=1) == 0).sum())
-    if num_empty:
-        raise OptionsError(
-            f"expected every mel band to hold a frequency of the transform, but {num_empty} of "
-            f"n_mels = {options.n_mels} lie between those of n_fft = {options.n_fft}: "
-            "lower n_mels, raise n_fft or widen fmin to fmax"
-        )
-    return np.ascontiguousarray(bank.T)
-
-
-@functools.lru_cache(maxsize=8)
-def _window(options: FeatureOptions) -> npt.NDArray[np.float64]:
-    """Returns a periodic Hann window in the middle of n_fft zeros."""
-    angles = 2 * np.pi * np.arange(options.win_length) / options.win_length
-    left = (options.n_fft - options.win_length) // 2
-    right = options.n_fft - options.win_length - left
-    return np.pad(0.5 - 0.5 * np.cos(angles), (left, right))
-
-
-@functools.lru_cache(maxsize=8)
-def _dct(options: FeatureOptions) -> npt.NDArray[np.float64]:
-    """Returns the orthonormal DCT-II with the lifter applied, [n_mels, n_mfcc]."""
-    band = np.arange(options.n_mels)[:, np.newaxis]
-    order = np.arange(options.n_mfcc)
-    basis = np.cos(np.pi * order * (2 * band + 1) / (2 * options.n_mels))
-    basis *= np.where(order == 0, math.sqrt(1 / options.n_mels), math.sqrt(2 / options.n_mels))
-    if options.lifter:
-        basis *= 1 + options.lifter / 2 * np.sin(np.pi * (order + 1) / options.lifter)
-    return basis
 
 
 @functools.cache

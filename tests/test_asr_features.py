@@ -138,6 +138,8 @@ def test_counting_by_finger() -> None:
     assert counts == [0, 1, 1, 2, 2, 2, 3, 101]
     assert [features.num_steps(n, options) for n in (0, 1, 3, 4, 101)] == [0, 1, 1, 2, 34]
     assert features.step_s(options) == pytest.approx(0.03)
+    # Frames 3, 4 and 5 are centred on 30, 40 and 50 ms.
+    assert features.span_s(1, options) == pytest.approx((0.025, 0.055))
 
 
 @pytest.mark.parametrize("num_frames", [1, 2, 3, 8, 9, 10, 57])
