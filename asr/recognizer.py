@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from asr.audio import SAMPLE_RATE, load_audio
+from asr.audio import SAMPLE_RATE, load_audio, resample
 from asr.batch import batches_by_length, pad
 from asr.decoding import DecodingOptions, decode
+from asr.errors import AudioError
 from asr.features import FeatureOptions, extract, step_s
 from asr.text import TextOptions
 from asr.transcript import Transcript, words_of
@@ -24,8 +25,9 @@ MAX_BATCH_S = 240.0
 
 
 def log_softmax(logits: Floats) -> Floats:
-    """Turns logits [T, V] into natural log-probabilities, float32 [T, V]."""
-    shifted = logits - logits.max(axis=-1, keepdims=True)
+    """Turns logits [T, V] into natural log-probabilities, float32 [T, V]; the only place to."""
+    with np.errstate(invalid="ignore"):  # infinity gives NaN, which the decoders refuse
+        shifted = logits - logits.max(axis=-1, keepdims=True)
     normaliser = np.log(np.exp(shifted.astype(np.float64)).sum(axis=-1, keepdims=True))
     return np.asarray(shifted - normaliser, dtype=np.float32)
 
@@ -52,7 +54,8 @@ class Recognizer:
         """Transcribes one audio file, or float32 samples [num_samples] at 16 kHz.
 
         Raises:
-            AudioError: The file cannot be read, or holds nothing to recognise.
+            AudioError: The file cannot be read, or there is nothing in it to recognise.
+            DecodingError: The network gave NaN.
         """
         if isinstance(recording, Path | str):
             recording = load_audio(recording)
@@ -62,13 +65,29 @@ class Recognizer:
         """Transcribes several recordings, float32 [num_samples] each at 16 kHz, in their order.
 
         A recording's transcript does not depend on the others.
+
+        Raises:
+            AudioError: One of them is empty, or not one row of finite floating-point numbers.
+            DecodingError: The network gave NaN.
         """
-        features = [extract(samples, self.features) for samples in recordings]
+        features = [self.extract(samples) for samples in recordings]
         seconds = [len(samples) / SAMPLE_RATE for samples in recordings]
         return [
             self._transcript(log_probs, duration_s)
             for log_probs, duration_s in zip(self.log_probs(features), seconds, strict=True)
         ]
+
+    def extract(self, samples: Floats) -> Floats:
+        """Returns what the network takes of samples [num_samples] at 16 kHz: float32 [T, F].
+
+        Raises:
+            AudioError: They are empty, or not one row of finite floating-point numbers.
+        """
+        if self.features.sample_rate != SAMPLE_RATE:
+            samples = resample(samples, from_rate=SAMPLE_RATE, to_rate=self.features.sample_rate)
+        if np.size(samples) == 0:
+            raise AudioError("expected samples to recognise, received none")
+        return extract(samples, self.features)
 
     def log_probs(self, features: Sequence[Floats]) -> list[Floats]:
         """Runs the network over features [T, F] of each utterance: log-probabilities [T', V]."""
@@ -87,9 +106,10 @@ class Recognizer:
 
     def _transcript(self, log_probs: Floats, duration_s: float) -> Transcript:
         hypothesis = decode(log_probs, self.decoding, blank_id=self.vocabulary.blank_id)
+        words = words_of(hypothesis, self.vocabulary, features=self.features, duration_s=duration_s)
         return Transcript(
-            text=" ".join(self.vocabulary.decode(hypothesis.tokens).split()),
-            words=words_of(hypothesis, self.vocabulary, step_s=step_s(self.features)),
+            text=" ".join(word.text for word in words),
+            words=words,
             duration_s=duration_s,
             language=self.text.language,
             log_probability=hypothesis.log_probability,
