@@ -12,11 +12,11 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import asr
 from asr.decoding import DecodingOptions
-from asr.errors import BundleError, OptionsError
+from asr.errors import BundleError, OptionsError, VocabularyError
 from asr.features import FeatureOptions
 from asr.files import write_text
 from asr.options import from_table
@@ -27,6 +27,8 @@ NETWORK_FILE = "model.keras"
 RECIPE_FILE = "recipe.toml"
 VOCABULARY_FILE = "vocabulary.json"
 CARD_FILE = "card.md"
+
+Options = TypeVar("Options", FeatureOptions, TextOptions, DecodingOptions)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,13 +54,13 @@ class Bundle:
     @property
     def name(self) -> str:
         """The folder's name, or its run's where the folder is a run's `model`."""
-        return self.folder.parent.name if self.folder.name == "model" else self.folder.name
+        return name_of(self.folder)
 
     @property
     def card(self) -> str:
         """The text of the card; empty if there is none."""
         path = self.folder / CARD_FILE
-        return path.read_text(encoding="utf-8") if path.is_file() else ""
+        return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
 
     @property
     def size_bytes(self) -> int:
@@ -67,25 +69,26 @@ class Bundle:
 
 
 def open_bundle(name_or_folder: str | Path) -> Bundle:
-    """Opens a model by the name of an installed one or by its folder (a run's folder will do).
+    """Opens a model by its folder (a run's folder will do) or by the name of an installed one.
+
+    Args:
+        name_or_folder: A folder with a model is taken before an installed model of that name.
 
     Raises:
         BundleError: There is no such model (the known ones are named), or a file is missing or
             broken.
     """
     folder = _find(name_or_folder)
-    recipe = _read_recipe(folder)
-    try:
-        return Bundle(
-            folder=folder,
-            recipe=recipe,
-            features=from_table(FeatureOptions, recipe.get("features", {}), where="[features]"),
-            text=from_table(TextOptions, recipe.get("text", {}), where="[text]"),
-            decoding=from_table(DecodingOptions, recipe.get("decoding", {}), where="[decoding]"),
-            vocabulary=Vocabulary.load(folder / VOCABULARY_FILE),
-        )
-    except OptionsError as error:
-        raise BundleError(f"{folder / RECIPE_FILE}: {error}") from None
+    recipe = _read_recipe(folder / RECIPE_FILE)
+    return Bundle(
+        folder=folder,
+        recipe=recipe,
+        features=_options(FeatureOptions, recipe, "features", folder),
+        text=_options(TextOptions, recipe, "text", folder),
+        # Without this table a model means what any decoder gives; without the others, nothing.
+        decoding=_options(DecodingOptions, {"decoding": {}} | recipe, "decoding", folder),
+        vocabulary=_read_vocabulary(folder / VOCABULARY_FILE),
+    )
 
 
 def write_settings(
@@ -112,37 +115,75 @@ def model_folders() -> list[Path]:
 
 
 def list_bundles() -> Iterator[Path]:
-    """Yields the folder of every model that can be opened by name."""
+    """Yields the folder of every model that can be opened by name, in the order of the search.
+
+    A folder of training runs serves too: of each run it is the folder with its model.
+    """
     seen: set[str] = set()
     for folder in model_folders():
         for path in sorted(folder.glob(f"*/{RECIPE_FILE}")):
             if path.parent.name not in seen:
                 seen.add(path.parent.name)
-                yield path.parent
+                yield _model_in(path.parent) or path.parent
+
+
+def name_of(folder: Path) -> str:
+    """Returns what a model's folder is called: by itself, or by its run where it is `model`."""
+    folder = Path(os.path.abspath(folder))  # the current folder has a name too
+    return folder.parent.name if folder.name == "model" else folder.name
 
 
 def _find(name_or_folder: str | Path) -> Path:
     given = Path(name_or_folder)
-    for folder in (given, given / "model"):
-        if (folder / RECIPE_FILE).is_file() and (folder / VOCABULARY_FILE).is_file():
-            return folder
-    if given.is_dir():
+    if found := _model_in(given):
+        return found
+    installed = {name_of(path): path for path in list_bundles()}
+    if str(name_or_folder) in installed:
+        return installed[str(name_or_folder)]
+    if not given.is_dir():
+        place = f"the file {given}" if given.exists() else "no folder of that name"
+        known = ", ".join(installed) or "none is installed"
         raise BundleError(
-            f"{given}: expected a model folder with {RECIPE_FILE} and {VOCABULARY_FILE}, "
-            f"received one without (a run has them once its first epoch is over)"
+            f"no model {str(name_or_folder)!r}: expected a model's folder, a run's, or the name of "
+            f"an installed model ({known}), received {place}"
         )
-    for path in list_bundles():
-        if path.name == str(name_or_folder):
-            return path
-    known = ", ".join(path.name for path in list_bundles()) or "none installed"
+    missing = [name for name in (RECIPE_FILE, VOCABULARY_FILE) if not (given / name).is_file()]
     raise BundleError(
-        f"no model {str(name_or_folder)!r}: expected a model's folder or one of: {known}"
+        f"{given}: expected a model's folder, received one without {' and '.join(missing)} "
+        "(a run's folder has a model once its first epoch is over)"
     )
 
 
-def _read_recipe(folder: Path) -> dict[str, Any]:
-    path = folder / RECIPE_FILE
+def _model_in(folder: Path) -> Path | None:
+    """Returns the folder, or its `model`, whichever holds a model; None if neither does."""
+    for place in (folder, folder / "model"):
+        if (place / RECIPE_FILE).is_file() and (place / VOCABULARY_FILE).is_file():
+            return place
+    return None
+
+
+def _read_recipe(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BundleError(f"{path}: expected TOML, received {error}") from None
+    except OSError as error:
+        raise BundleError(f"{path}: expected a readable file: {error.strerror}") from None
+
+
+def _read_vocabulary(path: Path) -> Vocabulary:
+    try:
+        return Vocabulary.load(path)
+    except VocabularyError as error:
+        raise BundleError(str(error)) from None
+
+
+def _options(cls: type[Options], recipe: Mapping[str, Any], name: str, folder: Path) -> Options:
+    table, where = recipe.get(name), f"{folder / RECIPE_FILE} [{name}]"
+    if not isinstance(table, dict):
+        received = "none" if table is None else repr(table)
+        raise BundleError(f"{where}: expected a table, received {received}")
+    try:
+        return from_table(cls, table, where=where)
+    except OptionsError as error:
+        raise BundleError(str(error)) from None

@@ -1,0 +1,207 @@
+"""Model folders: found by path and by name, and refused with the file that is wrong."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import tomli_w
+
+from asr.bundle import (
+    CARD_FILE,
+    RECIPE_FILE,
+    VOCABULARY_FILE,
+    Bundle,
+    list_bundles,
+    model_folders,
+    open_bundle,
+    write_settings,
+)
+from asr.decoding import DecodingOptions
+from asr.errors import BundleError
+from asr.features import FeatureOptions
+from asr.text import TextOptions
+from asr.vocabulary import Vocabulary
+
+RECIPE = {
+    "features": {"n_mfcc": 26, "stack": 3},
+    "text": {"language": "tr"},
+    "decoding": {"method": "beam", "beam_width": 4},
+    "training": {"epochs": 3},
+}
+
+
+def model(folder: Path, card: str = "# A model\n") -> Path:
+    folder.mkdir(parents=True)
+    write_settings(folder, recipe=RECIPE, vocabulary=Vocabulary.from_characters("aç "), card=card)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]:
+    """The three folders that are searched by name, all within tmp_path."""
+    found = {name: tmp_path / name for name in ("chosen", "user", "installed")}
+    monkeypatch.setenv("ASR_MODELS", str(found["chosen"]))
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "user"))
+    monkeypatch.setattr("asr.__file__", str(tmp_path / "installed/asr/__init__.py"))
+    return {
+        "chosen": found["chosen"],
+        "user": found["user"] / "asr/models",
+        "installed": found["installed"] / "models/pretrained",
+    }
+
+
+def refusal(folder: Path | str) -> str:
+    with pytest.raises(BundleError) as caught:
+        open_bundle(folder)
+    return str(caught.value)
+
+
+def test_a_model_comes_back_as_it_was_written(tmp_path: Path) -> None:
+    bundle = open_bundle(model(tmp_path / "mine"))
+    assert bundle == Bundle(
+        folder=tmp_path / "mine",
+        recipe=RECIPE,
+        features=FeatureOptions(n_mfcc=26, stack=3),
+        text=TextOptions(language="tr"),
+        decoding=DecodingOptions(method="beam", beam_width=4),
+        vocabulary=Vocabulary.from_characters("aç "),
+    )
+    assert (bundle.name, bundle.card) == ("mine", "# A model\n")
+    files = [RECIPE_FILE, VOCABULARY_FILE, CARD_FILE]
+    assert bundle.size_bytes == sum((tmp_path / "mine" / name).stat().st_size for name in files)
+
+
+def test_a_runs_folder_stands_for_its_model(tmp_path: Path) -> None:
+    model(tmp_path / "run/model")
+    (tmp_path / "run" / RECIPE_FILE).write_text("[data]\n")  # the run's own, without a vocabulary
+    bundle = open_bundle(str(tmp_path / "run"))
+    assert bundle.folder == tmp_path / "run/model"
+    assert bundle.name == "run"
+
+
+def test_the_current_folder_has_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(model(tmp_path / "mine"))
+    assert open_bundle(".").name == "mine"
+    monkeypatch.chdir(model(tmp_path / "run/model"))
+    assert open_bundle(".").name == "run"
+
+
+def test_a_card_is_not_needed(tmp_path: Path) -> None:
+    (model(tmp_path / "mine") / CARD_FILE).unlink()
+    assert open_bundle(tmp_path / "mine").card == ""
+
+
+def test_a_decoder_is_not_needed(tmp_path: Path) -> None:
+    path = model(tmp_path / "mine") / RECIPE_FILE
+    path.write_text('[features]\n[text]\nlanguage = "en"\n')
+    assert open_bundle(path.parent).decoding == DecodingOptions()
+
+
+# By name
+
+
+def test_names_are_looked_up_in_order(
+    places: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert model_folders() == list(places.values())
+    assert list(list_bundles()) == []
+    for place in reversed(places.values()):
+        model(place / "digits")
+        model(place / f"only-{place.parent.name}")
+        assert open_bundle("digits").folder == place / "digits"
+    listed = [path.name for path in list_bundles()]
+    assert len(listed) == len(set(listed)) == 4
+    assert next(list_bundles()) == places["chosen"] / "digits"
+    # A folder that is named comes before all of them.
+    monkeypatch.chdir(tmp_path)
+    model(tmp_path / "digits")
+    assert open_bundle("digits").folder == Path("digits")
+
+
+def test_without_the_variable_two_folders_are_left(
+    places: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("ASR_MODELS")
+    assert model_folders() == [places["user"], places["installed"]]
+
+
+def test_a_folder_of_something_else_does_not_hide_a_name(
+    places: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model(places["user"] / "digits")
+    (tmp_path / "digits").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert open_bundle("digits").folder == places["user"] / "digits"
+
+
+def test_a_folder_of_runs_can_be_searched_by_name(places: dict[str, Path]) -> None:
+    model(places["chosen"] / "run/model")
+    (places["chosen"] / "run" / RECIPE_FILE).write_text("[data]\n")
+    assert list(list_bundles()) == [places["chosen"] / "run/model"]
+    assert open_bundle("run").name == "run"
+
+
+@pytest.mark.parametrize("name", ["../user/asr/models/digits", "dig", "", "/"])
+def test_a_name_is_a_whole_name(places: dict[str, Path], name: str) -> None:
+    model(places["user"] / "digits")
+    with pytest.raises(BundleError):
+        open_bundle(name)
+
+
+def test_an_unknown_model_names_the_known_ones(places: dict[str, Path], tmp_path: Path) -> None:
+    assert "none is installed" in refusal("digits")
+    model(places["user"] / "letters")
+    message = refusal("digits")
+    assert message.startswith("no model 'digits'")
+    assert "(letters)" in message
+    assert "the file" in refusal(model(tmp_path / "mine") / RECIPE_FILE)
+
+
+# Broken
+
+
+@pytest.mark.parametrize("name", [RECIPE_FILE, VOCABULARY_FILE])
+def test_a_missing_file_is_named(tmp_path: Path, name: str) -> None:
+    (model(tmp_path / "mine") / name).unlink()
+    message = refusal(tmp_path / "mine")
+    assert str(tmp_path / "mine") in message
+    assert f"without {name} (" in message
+
+
+def features(settings: dict[str, object]) -> str:
+    return tomli_w.dumps({**RECIPE, "features": settings})
+
+
+BROKEN: dict[str, tuple[str, bytes, str]] = {
+    "no TOML": (RECIPE_FILE, b"[features", "expected TOML"),
+    "not UTF-8": (RECIPE_FILE, b"# \xff", "expected TOML"),
+    "empty": (RECIPE_FILE, b"", r"\[features\]: expected a table, received none"),
+    "no text": (RECIPE_FILE, b"[features]\n", r"\[text\]: expected a table, received none"),
+    "no table": (RECIPE_FILE, b"features = 3\n", r"\[features\]: expected a table, received 3"),
+    "unknown key": (RECIPE_FILE, features({"n_mfc": 13}).encode(), "unknown key n_mfc; known keys"),
+    "wrong type": (RECIPE_FILE, features({"n_mfcc": "13"}).encode(), "n_mfcc: expected int"),
+    "contradiction": (RECIPE_FILE, features({"n_mfcc": 41}).encode(), "n_mfcc up to n_mels = 40"),
+    "no JSON": (VOCABULARY_FILE, b"{", "expected a JSON document"),
+    "no blank": (VOCABULARY_FILE, b'{"kind": "characters", "tokens": ["a"]}', "first token"),
+}
+
+
+@pytest.mark.parametrize(("name", "content", "message"), BROKEN.values(), ids=list(BROKEN))
+def test_a_broken_file_is_named_with_what_it_should_be(
+    tmp_path: Path, name: str, content: bytes, message: str
+) -> None:
+    path = model(tmp_path / "mine") / name
+    path.write_bytes(content)
+    with pytest.raises(BundleError, match=message) as caught:
+        open_bundle(tmp_path / "mine")
+    assert str(caught.value).startswith(str(path))
+
+
+@pytest.mark.parametrize("make_card", [lambda path: path.write_bytes(b"\xff licence"), Path.mkdir])
+def test_a_card_cannot_keep_a_model_from_being_used(
+    tmp_path: Path, make_card: Callable[[Path], object]
+) -> None:
+    card = model(tmp_path / "mine") / CARD_FILE
+    card.unlink()
+    make_card(card)
+    assert "\xff" not in open_bundle(tmp_path / "mine").card
