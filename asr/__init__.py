@@ -1,3 +1,81 @@
-"""The recognizer and its parts."""
+"""The recognizer and its parts.
+
+What stands in `__all__` is the public surface; the rest may change between versions. A name's
+module is imported when the name is first used, so that `import asr` alone loads nothing.
+"""
+
+import importlib
+import typing
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "AsrError",
+    "Bundle",
+    "DecodingOptions",
+    "FeatureOptions",
+    "Hypothesis",
+    "Recognizer",
+    "Score",
+    "TextOptions",
+    "Transcript",
+    "Utterance",
+    "Vocabulary",
+    "Word",
+    "beam_search",
+    "decode",
+    "extract",
+    "greedy_decode",
+    "list_bundles",
+    "load_audio",
+    "normalise_text",
+    "open_bundle",
+    "read_manifest",
+    "score",
+    "stream_audio",
+    "validate",
+    "write_manifest",
+]
+
+_HOMES = {
+    "asr.audio": ("load_audio", "stream_audio"),
+    "asr.bundle": ("Bundle", "list_bundles", "open_bundle"),
+    "asr.decoding": ("DecodingOptions", "Hypothesis", "beam_search", "decode", "greedy_decode"),
+    "asr.errors": ("AsrError",),
+    "asr.features": ("FeatureOptions", "extract"),
+    "asr.manifest": ("Utterance", "read_manifest", "write_manifest"),
+    "asr.recognizer": ("Recognizer",),
+    "asr.scoring": ("Score", "score"),
+    "asr.text": ("TextOptions", "normalise_text"),
+    "asr.transcript": ("Transcript", "Word"),
+    "asr.validation": ("validate",),
+    "asr.vocabulary": ("Vocabulary",),
+}
+
+if typing.TYPE_CHECKING:
+    from asr.audio import load_audio, stream_audio
+    from asr.bundle import Bundle, list_bundles, open_bundle
+    from asr.decoding import DecodingOptions, Hypothesis, beam_search, decode, greedy_decode
+    from asr.errors import AsrError
+    from asr.features import FeatureOptions, extract
+    from asr.manifest import Utterance, read_manifest, write_manifest
+    from asr.recognizer import Recognizer
+    from asr.scoring import Score, score
+    from asr.text import TextOptions, normalise_text
+    from asr.transcript import Transcript, Word
+    from asr.validation import validate
+    from asr.vocabulary import Vocabulary
+else:  # hidden from type checkers, which would take any other name for an attribute too
+
+    def __getattr__(name: str) -> object:
+        """Imports a public name on first use (PEP 562)."""
+        for module, names in _HOMES.items():
+            if name in names:
+                value = getattr(importlib.import_module(module), name)
+                globals()[name] = value
+                return value
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+    def __dir__() -> list[str]:
+        """Names what completion should offer."""
+        return sorted({*globals(), *__all__})

@@ -2,7 +2,11 @@
 
 import inspect
 import re
+import subprocess
+import sys
 from pathlib import Path
+
+import pytest
 
 import asr
 
@@ -42,3 +46,30 @@ def test_nothing_else_is_called_public_by_accident() -> None:
         if not name.startswith("_") and not inspect.ismodule(value)
     }
     assert public <= set(asr.__all__)
+
+
+def test_the_table_of_homes_is_the_list_of_exports() -> None:
+    assert sorted(name for names in asr._HOMES.values() for name in names) == asr.__all__
+
+
+def test_an_unknown_name_is_an_attribute_error_and_no_import() -> None:
+    with pytest.raises(AttributeError, match="'asr' has no attribute 'load'"):
+        getattr(asr, "load")  # noqa: B009
+
+
+def test_completion_offers_the_exports() -> None:
+    assert set(asr.__all__) <= set(dir(asr))
+
+
+def test_importing_asr_loads_nothing_until_a_name_is_used() -> None:
+    program = (
+        "import sys, asr\n"
+        "print(*(name for name in sys.modules if name.startswith(('asr.', 'numpy', 'librosa'))))\n"
+        "asr.AsrError\n"
+        "print(*(name for name in sys.modules if name.startswith('asr.')))\n"
+    )
+    root = DOCUMENT.parent.parent
+    run = subprocess.run(
+        [sys.executable, "-c", program], cwd=root, capture_output=True, text=True, check=True
+    )
+    assert run.stdout == "\nasr.errors\n"
