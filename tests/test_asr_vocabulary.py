@@ -217,3 +217,21 @@ def test_without_sentencepiece_decoding_works_and_encoding_names_the_extra(
     assert Vocabulary.from_json(json.dumps(table)).decode(tokens) == "the cat"
     with pytest.raises(MissingExtraError, match="subwords"):
         Vocabulary.from_json(json.dumps(table)).encode("the cat")
+
+
+@given(st.lists(st.integers(1, 3), max_size=8))
+def test_pieces_of_characters_join_to_the_text(tokens: list[int]) -> None:
+    vocabulary = Vocabulary.from_characters("a é")
+    assert "".join(map(vocabulary.piece, tokens)) == vocabulary.decode(tokens)
+
+
+def test_pieces_of_subwords_bring_their_spaces(subwords: Vocabulary) -> None:
+    tokens = subwords.encode("the cat")
+    assert "".join(map(subwords.piece, tokens)) == " the cat"
+    assert subwords.decode(tokens) == "the cat"
+
+
+@pytest.mark.parametrize("token", [0, 4, -1])
+def test_there_is_no_piece_of_blank_nor_of_what_is_no_token(token: int) -> None:
+    with pytest.raises(VocabularyError, match=f"received {token}$"):
+        Vocabulary.from_characters("a é").piece(token)
