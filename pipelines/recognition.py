@@ -1,7 +1,7 @@
-"""The recordings of a manifest through a recognizer, none of which can stop the others."""
+"""Recordings through a recognizer, a few minutes at a time, none of which can stop the others."""
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -12,21 +12,15 @@ from asr.audio import SAMPLE_RATE, load_audio
 from asr.errors import AsrError
 from asr.manifest import Utterance
 from asr.text import TextOptions
+from asr.transcript import Transcript
 from pipelines.progress import AUDIO_SECONDS, Progress
 
 Samples = npt.NDArray[np.float32]
-Recording = tuple[Utterance, Samples]
+Reason = str
 
-# Audio held in memory at once; the recognizer makes batches of like length out of it.
+# Audio held in memory at once; the recognizer makes batches of like length out of it. Only a
+# single recording may be longer.
 _GROUP_S = 240.0
-
-
-class HasText(Protocol):
-    """What is read of a transcript."""
-
-    @property
-    def text(self) -> str:
-        """The words."""
 
 
 class BatchRecognizer(Protocol):
@@ -36,8 +30,23 @@ class BatchRecognizer(Protocol):
     def text(self) -> TextOptions:
         """Normalisation of the texts it was trained on."""
 
-    def transcribe_batch(self, recordings: Sequence[Samples], /) -> Sequence[HasText]:
+    def transcribe_batch(self, recordings: Sequence[Samples], /) -> Sequence[Transcript]:
         """Transcribes recordings, float32 [num_samples] at 16 kHz, in their order."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What became of one recording: a transcript, or the reason why there is none.
+
+    Attributes:
+        utterance: Where the recording is.
+        transcript: What was said in it; None if that could not be found out.
+        failure: Why not; empty if it could.
+    """
+
+    utterance: Utterance
+    transcript: Transcript | None = None
+    failure: str = ""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -48,7 +57,7 @@ class Recognition:
         hypotheses: Text of every utterance by id; empty where it failed.
         failures: Why an utterance could not be transcribed, by id.
         audio_s: Seconds of audio transcribed.
-        compute_s: Seconds it took, reading the audio included.
+        compute_s: Seconds that took, reading the audio included.
     """
 
     hypotheses: dict[str, str] = field(default_factory=dict)
@@ -57,95 +66,106 @@ class Recognition:
     compute_s: float = 0.0
 
 
-def recognise(
+def transcribe(
     recognizer: BatchRecognizer, utterances: Sequence[Utterance], *, quiet: bool = False
+) -> Iterator[Result]:
+    """Transcribes recordings as they are asked for, holding a few minutes of audio at a time.
+
+    Args:
+        recognizer: What turns samples into texts.
+        utterances: Where the recordings are.
+        quiet: Show no progress.
+
+    Yields:
+        One result for each utterance, in their order. A recording that cannot be read, or that the
+        recognizer refuses even when it is alone, gives its reason and stops nothing.
+    """
+    # In seconds of audio, which is what takes the time, if all of them are known.
+    durations = [utterance.duration_s for utterance in utterances]
+    known = [seconds for seconds in durations if seconds is not None]
+    in_seconds = len(known) == len(durations)
+    amounts: Sequence[float] = known if in_seconds else [1] * len(durations)
+    unit = AUDIO_SECONDS if in_seconds else "recordings"
+    with Progress(sum(amounts), unit=unit, label="transcribing", quiet=quiet) as progress:
+        results = _results(recognizer, utterances)
+        for amount, result in zip(amounts, results, strict=True):
+            progress.advance(amount)
+            yield result
+
+
+def recognise(
+    recognizer: BatchRecognizer, utterances: Iterable[Utterance], *, quiet: bool = False
 ) -> Recognition:
     """Transcribes the recordings of a manifest, the longest first.
 
-    A recording that cannot be read or transcribed gets an empty text and a reason.
+    A recording that cannot be transcribed gets an empty text and a reason.
 
     Args:
         recognizer: What turns samples into texts.
         utterances: Where the recordings are; their ids differ.
         quiet: Show no progress.
     """
-    work, start_s = _Work(recognizer, utterances, quiet=quiet), time.perf_counter()
+    total, start_s = Recognition(), time.perf_counter()
     # Equal lengths come together, and too little memory shows at once and not at the end.
     order = sorted(utterances, key=lambda utterance: -(utterance.duration_s or 0.0))
-    with work.progress:
-        for group in _groups(work.read(order)):
-            work.transcribe(group)
-    work.result.compute_s = time.perf_counter() - start_s
-    return work.result
+    for result in transcribe(recognizer, order, quiet=quiet):
+        key = result.utterance.id
+        if result.transcript is None:
+            total.hypotheses[key], total.failures[key] = "", result.failure
+        else:
+            total.hypotheses[key] = result.transcript.text
+            total.audio_s += result.transcript.duration_s
+    total.compute_s = time.perf_counter() - start_s
+    return total
 
 
-class _Work:
-    """One pass over a manifest: its results so far and how far it is."""
-
-    def __init__(
-        self, recognizer: BatchRecognizer, utterances: Sequence[Utterance], *, quiet: bool
-    ) -> None:
-        self.recognizer = recognizer
-        self.result = Recognition()
-        self.amounts = _amounts(utterances)
-        self.progress = Progress(
-            sum(self.amounts.values()) if self.amounts else len(utterances),
-            unit=AUDIO_SECONDS if self.amounts else "utterances",
-            label="transcribing",
-            quiet=quiet,
-        )
-
-    def read(self, utterances: Iterable[Utterance]) -> Iterator[Recording]:
-        """Yields the recordings that can be read; the others fail at once."""
-        for utterance in utterances:
-            try:
-                samples = load_audio(
-                    utterance.audio, offset_s=utterance.offset_s, duration_s=utterance.duration_s
-                )
-            except AsrError as error:
-                self._fail(utterance, error)
-            else:
-                yield utterance, samples
-
-    def transcribe(self, group: Sequence[Recording]) -> None:
-        """Transcribes recordings together or, if one of them is refused, one by one."""
-        try:
-            transcripts = self.recognizer.transcribe_batch([samples for _, samples in group])
-        except AsrError as error:
-            if len(group) == 1:
-                self._fail(group[0][0], error)
-                return
-            for recording in group:
-                self.transcribe([recording])
-            return
-        for (utterance, samples), transcript in zip(group, transcripts, strict=True):
-            self.result.audio_s += len(samples) / SAMPLE_RATE
-            self._done(utterance, transcript.text)
-
-    def _fail(self, utterance: Utterance, error: AsrError) -> None:
-        self.result.failures[utterance.id] = str(error)
-        self._done(utterance, "")
-
-    def _done(self, utterance: Utterance, text: str) -> None:
-        self.result.hypotheses[utterance.id] = text
-        self.progress.advance(self.amounts.get(utterance.id, 1))
-
-
-def _amounts(utterances: Sequence[Utterance]) -> Mapping[str, float]:
-    """Returns the seconds of every utterance, or nothing unless all are known."""
-    seconds = {item.id: item.duration_s for item in utterances if item.duration_s is not None}
-    return seconds if len(seconds) == len(utterances) else {}
-
-
-def _groups(recordings: Iterable[Recording]) -> Iterator[list[Recording]]:
-    """Yields recordings in groups of about as much audio as one batch holds."""
-    group: list[Recording] = []
+def _results(recognizer: BatchRecognizer, utterances: Iterable[Utterance]) -> Iterator[Result]:
+    group: list[tuple[Utterance, Samples | Reason]] = []
     num_samples = 0
-    for recording in recordings:
-        group.append(recording)
-        num_samples += len(recording[1])
-        if num_samples >= _GROUP_S * SAMPLE_RATE:
-            yield group
-            group, num_samples = [], 0
-    if group:
-        yield group
+    for utterance in utterances:
+        samples = _read(utterance)
+        group.append((utterance, samples))
+        num_samples += 0 if isinstance(samples, Reason) else len(samples)
+        # Nothing may hold on to samples that are done with while the next recording is read.
+        del samples
+        if not num_samples or num_samples >= _GROUP_S * SAMPLE_RATE:
+            yield from _results_of(recognizer, group)
+            group.clear()
+            num_samples = 0
+    yield from _results_of(recognizer, group)
+
+
+def _read(utterance: Utterance) -> Samples | Reason:
+    try:
+        return load_audio(
+            utterance.audio, offset_s=utterance.offset_s, duration_s=utterance.duration_s
+        )
+    except AsrError as error:
+        return str(error)  # the error itself holds on to what was read
+
+
+def _results_of(
+    recognizer: BatchRecognizer, group: Sequence[tuple[Utterance, Samples | Reason]]
+) -> Iterator[Result]:
+    recordings = [samples for _, samples in group if not isinstance(samples, Reason)]
+    outcomes = iter(_transcribe(recognizer, recordings))
+    for utterance, samples in group:
+        outcome = samples if isinstance(samples, Reason) else next(outcomes)
+        if isinstance(outcome, Reason):
+            yield Result(utterance=utterance, failure=outcome)
+        else:
+            yield Result(utterance=utterance, transcript=outcome)
+
+
+def _transcribe(
+    recognizer: BatchRecognizer, recordings: Sequence[Samples]
+) -> Sequence[Transcript | Reason]:
+    """Transcribes recordings together or, if one of them is refused, one by one."""
+    if not recordings:
+        return []
+    try:
+        return recognizer.transcribe_batch(recordings)
+    except AsrError as error:
+        if len(recordings) == 1:
+            return [str(error)]
+    return [outcome for one in recordings for outcome in _transcribe(recognizer, [one])]

@@ -189,7 +189,10 @@ class Parrot:
         self._wrong = next(iter(self._texts))
 
     def transcribe_batch(self, recordings: list[npt.NDArray[np.float32]]) -> list[Any]:
-        return [SimpleNamespace(text=self._say(len(samples))) for samples in recordings]
+        return [
+            SimpleNamespace(text=self._say(len(samples)), duration_s=len(samples) / 16_000)
+            for samples in recordings
+        ]
 
     def _say(self, num_samples: int) -> str:
         first, *rest = self._texts[num_samples].split()

@@ -5,7 +5,6 @@ import html.parser
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +14,7 @@ from asr.audio import SAMPLE_RATE, write_wav
 from asr.errors import AsrError, AudioError, ManifestError, OptionsError, ScoringError
 from asr.manifest import Utterance, write_manifest
 from asr.text import TextOptions
+from asr.transcript import Transcript
 from pipelines import evaluate as program
 from pipelines.evaluate import evaluate, read_hypotheses
 from pipelines.evaluation import Evaluation
@@ -38,12 +38,17 @@ class FakeRecognizer:
         self.refuses = refuses
         self.sizes: list[int] = []
 
-    def transcribe_batch(self, recordings: Sequence[Samples]) -> list[SimpleNamespace]:
+    def transcribe_batch(self, recordings: Sequence[Samples]) -> list[Transcript]:
         tenths = [round(len(samples) / SAMPLE_RATE * 10) for samples in recordings]
         self.sizes.append(len(tenths))
         if self.refuses in tenths:
             raise AudioError(f"refused {self.refuses}")
-        return [SimpleNamespace(text=self.WORDS[n]) for n in tenths]
+        return [
+            Transcript(
+                text=self.WORDS[n], words=(), duration_s=n / 10, language="en", log_probability=-1.0
+            )
+            for n in tenths
+        ]
 
 
 def utterance(key: str, text: str | None, **more: object) -> Utterance:

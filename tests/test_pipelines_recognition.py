@@ -1,0 +1,174 @@
+"""Recordings through a recognizer: in order, as they are asked for, in bounded memory."""
+
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from asr.audio import SAMPLE_RATE
+from asr.errors import AudioError, DecodingError
+from asr.manifest import Utterance
+from asr.text import TextOptions
+from asr.transcript import Transcript
+from pipelines import recognition
+from pipelines.recognition import Result, recognise, transcribe
+
+Samples = npt.NDArray[np.float32]
+
+
+class Listener:
+    """Hears how many seconds a recording lasts; refuses a batch with one of `refused` in it."""
+
+    def __init__(self, *refused: int) -> None:
+        self.text = TextOptions()
+        self.refused = set(refused)
+        self.batches: list[list[int]] = []
+
+    def transcribe_batch(self, recordings: Sequence[Samples]) -> list[Transcript]:
+        lengths = [len(samples) // SAMPLE_RATE for samples in recordings]
+        self.batches.append(lengths)
+        if bad := self.refused & set(lengths):
+            raise DecodingError(f"cannot hear {min(bad)}")
+        return [
+            Transcript(
+                text=str(n), words=(), duration_s=float(n), language="en", log_probability=0.0
+            )
+            for n in lengths
+        ]
+
+
+def utterances_of(lengths: Sequence[int], *, known: bool = True) -> list[Utterance]:
+    return [
+        Utterance(id=f"u{n}", audio=Path(str(length)), duration_s=float(length) if known else None)
+        for n, length in enumerate(lengths)
+    ]
+
+
+@pytest.fixture(autouse=True)
+def reading(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """Files named by their seconds, `0` being one that cannot be read; lists what was opened."""
+    opened: list[Path] = []
+
+    def load(path: Path, *, offset_s: float, duration_s: float | None) -> Samples:
+        del offset_s, duration_s
+        opened.append(path)
+        if path.name == "0":
+            raise AudioError(f"{path}: no such file")
+        return np.zeros(int(path.name) * SAMPLE_RATE, np.float32)
+
+    monkeypatch.setattr(recognition, "load_audio", load)
+    monkeypatch.setattr(recognition, "_GROUP_S", 10.0)
+    return opened
+
+
+def heard(results: Iterator[Result]) -> list[str]:
+    return [result.transcript.text if result.transcript else result.failure for result in results]
+
+
+LENGTHS = st.lists(st.integers(0, 4), max_size=12)
+
+
+@given(LENGTHS, st.sets(st.integers(1, 4), max_size=2))
+def test_every_recording_gives_its_own_result_in_order(lengths: list[int], bad: set[int]) -> None:
+    utterances = utterances_of(lengths)
+    results = list(transcribe(Listener(*bad), utterances, quiet=True))
+    assert [result.utterance for result in results] == utterances
+    said = {0: "0: no such file"} | {n: f"cannot hear {n}" for n in bad}
+    assert heard(iter(results)) == [said.get(n, str(n)) for n in lengths]
+    assert all((result.transcript is None) == bool(result.failure) for result in results)
+
+
+@given(LENGTHS, st.sets(st.integers(1, 4), max_size=2))
+def test_the_sum_is_made_of_the_same_results(lengths: list[int], bad: set[int]) -> None:
+    utterances = utterances_of(lengths)
+    total = recognise(Listener(*bad), utterances, quiet=True)
+    one_by_one = {r.utterance.id: r for r in transcribe(Listener(*bad), utterances, quiet=True)}
+    good = {key: r.transcript for key, r in one_by_one.items() if r.transcript}
+    assert total.failures == {key: r.failure for key, r in one_by_one.items() if r.failure}
+    assert total.hypotheses == {key: good[key].text if key in good else "" for key in one_by_one}
+    assert total.audio_s == sum(transcript.duration_s for transcript in good.values())
+
+
+def test_the_sum_begins_with_the_longest() -> None:
+    listener = Listener()
+    recognise(listener, utterances_of([1, 9, 4, 3]), quiet=True)
+    assert listener.batches == [[9, 4], [3, 1]]
+
+
+def test_one_that_is_refused_is_tried_alone_and_costs_no_other() -> None:
+    listener = Listener(2)
+    assert heard(transcribe(listener, utterances_of([1, 2, 3]), quiet=True)) == [
+        *("1", "cannot hear 2", "3")
+    ]
+    assert listener.batches == [[1, 2, 3], [1], [2], [3]]
+
+
+def test_nothing_is_read_before_it_is_asked_for(reading: list[Path]) -> None:
+    results = transcribe(Listener(), utterances_of([6, 5, 4, 8, 3, 0]), quiet=True)
+    assert reading == []
+    next(results)
+    assert len(reading) == 2  # 6 + 5 s are a group
+    assert heard(results) == ["5", "4", "8", "3", "0: no such file"]
+    assert len(reading) == 6
+
+
+def test_what_cannot_be_read_is_said_at_once(reading: list[Path]) -> None:
+    results = transcribe(Listener(), utterances_of([0, 0, 1]), quiet=True)
+    assert next(results).failure == "0: no such file"
+    assert len(reading) == 1
+
+
+def test_a_bug_is_not_taken_for_a_bad_recording() -> None:
+    class Broken(Listener):
+        def transcribe_batch(self, recordings: Sequence[Samples]) -> list[Transcript]:
+            raise ZeroDivisionError(len(recordings))
+
+    with pytest.raises(ZeroDivisionError):
+        list(transcribe(Broken(), utterances_of([1]), quiet=True))
+
+
+@pytest.mark.parametrize("refused", [(), (20,)])
+def test_no_more_than_a_group_and_one_long_recording_are_held(
+    monkeypatch: pytest.MonkeyPatch, refused: tuple[int, ...]
+) -> None:
+    alive: list[weakref.ref[Samples]] = []
+    held: list[int] = []
+    load: Callable[..., Samples] = getattr(recognition, "load_audio")  # noqa: B009
+
+    def watched(path: Path, *, offset_s: float, duration_s: float | None) -> Samples:
+        there = [samples for reference in alive if (samples := reference()) is not None]
+        held.append(sum(map(len, there)) // SAMPLE_RATE)
+        del there
+        samples = load(path, offset_s=offset_s, duration_s=duration_s)
+        alive.append(weakref.ref(samples))
+        return samples
+
+    monkeypatch.setattr(recognition, "load_audio", watched)
+    lengths = [4, 4, 20, 20, 0, 20, 6, 20, 1]
+    for result in transcribe(Listener(*refused), utterances_of(lengths), quiet=True):
+        del result
+    # What is held while each recording is read: the rest of its group, and nothing done with.
+    assert held == [0, 4, 8, 0, 0, 0, 0, 6, 0]
+
+
+def test_progress_counts_seconds_where_they_are_known_and_recordings_elsewhere(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    list(transcribe(Listener(), utterances_of([60, 0, 30])))
+    assert "1:30 audio" in capsys.readouterr().err
+    list(transcribe(Listener(), utterances_of([60, 0, 30], known=False)))
+    assert "3 recordings" in capsys.readouterr().err
+    list(transcribe(Listener(), utterances_of([60]), quiet=True))
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_reader_who_has_had_enough_ends_the_work(capsys: pytest.CaptureFixture[str]) -> None:
+    results = transcribe(Listener(), utterances_of([60, 60]))
+    next(results)
+    results.close()  # type: ignore[attr-defined]
+    assert "stopped at 50%" in capsys.readouterr().err
