@@ -1,7 +1,13 @@
 """Keras networks as the recognizer wants them: features and lengths in, logits and lengths out."""
 
+import contextlib
+import faulthandler
 import importlib.util
 import os
+import re
+import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,11 +15,21 @@ import numpy as np
 import numpy.typing as npt
 
 from asr.bundle import NETWORK_FILE, Bundle, open_bundle
-from asr.errors import BundleError, MissingExtraError
+from asr.errors import BundleError, MissingExtraError, OptionsError
 from asr.recognizer import Recognizer
 
 if TYPE_CHECKING:
     import keras
+
+EXTRAS = {"tensorflow": "train", "jax": "jax"}
+"""The extra that installs each backend; the first one that is there is taken."""
+
+# What TensorFlow 2.21 writes at import when all is well, whatever TF_CPP_MIN_LOG_LEVEL says.
+_NOTICE = re.compile(
+    rb"WARNING: All log messages before absl::InitializeLog\(\)"
+    rb"|I\d{4} \d\d:\d\d:\S+ +\d+ \S+:\d+\] "
+    rb"|To enable the following instructions: "
+)
 
 
 class KerasNetwork:
@@ -37,31 +53,57 @@ class KerasNetwork:
 def require_backend() -> None:
     """Makes sure that Keras and its backend can be imported, without importing them.
 
+    The backend is the one that KERAS_BACKEND names, else whichever is installed; what
+    `~/.keras/keras.json` says is meant for other programs.
+
     Raises:
+        OptionsError: KERAS_BACKEND names a backend that the networks are not made for.
         MissingExtraError: They are not installed; the extra that brings them is named.
     """
-    # Read at import by TensorFlow: its start-up notices are not for the users of this program.
+    # Read at import by TensorFlow: its notices are not for the users of this program.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    backend = os.environ.get("KERAS_BACKEND", "tensorflow")
-    extra = "jax" if backend == "jax" else "train"
+    backend = os.environ.get("KERAS_BACKEND") or next(filter(_is_installed, EXTRAS), "tensorflow")
+    if backend not in EXTRAS:
+        raise OptionsError(f"KERAS_BACKEND: expected {' or '.join(EXTRAS)}, received {backend}")
+    os.environ["KERAS_BACKEND"] = backend
     for package in ("keras", backend):
-        if importlib.util.find_spec(package) is None:
+        if not _is_installed(package):
             raise MissingExtraError(
-                f"this needs {package}, which is not installed: pip install 'bilstm-asr[{extra}]'"
+                f"this needs {package}, which is not installed: "
+                f"pip install 'bilstm-asr[{EXTRAS[backend]}]'"
             )
+
+
+def import_backend() -> None:
+    """Imports Keras and its backend, without the notices that TensorFlow opens with.
+
+    Call it before the first `import keras`.
+
+    Raises:
+        OptionsError: As `require_backend`.
+        MissingExtraError: They are not installed, or what is installed cannot be imported.
+    """
+    require_backend()
+    with _without_notices():
+        try:
+            import keras  # noqa: F401
+        except ImportError as error:
+            raise MissingExtraError(
+                f"{os.environ['KERAS_BACKEND']} is installed, but importing it failed: {error}"
+            ) from error
 
 
 def load_network(folder: Path) -> "keras.Model":
     """Opens a bundle's network, in safe mode: nothing in the file is run as code.
 
     Raises:
-        BundleError: The file is missing or is no network of ours.
+        BundleError: The file is missing or is no Keras network.
         MissingExtraError: No backend is installed.
     """
     path = folder / NETWORK_FILE
     if not path.is_file():
         raise BundleError(f"{folder}: expected {NETWORK_FILE}, received a folder without it")
-    require_backend()
+    import_backend()
     import keras
 
     import models.recurrent  # noqa: F401  registers the layer the file names
@@ -94,11 +136,17 @@ def recognizer_of(bundle: Bundle, model: Any) -> Recognizer:
         BundleError: The network's shape is not the one the bundle's settings call for.
     """
     expected = (bundle.features.num_features, len(bundle.vocabulary))
-    received = (model.get_layer("features").output.shape[-1], model.output_shape[-1])
+    received = _widths(model)
+    if received is None:
+        raise BundleError(
+            f"{bundle.folder / NETWORK_FILE}: expected a network from features and "
+            f"feature_lengths to logits, received {model!r}"
+        )
     if expected != received:
         raise BundleError(
-            f"{bundle.folder}: expected a network from {expected[0]} features to {expected[1]} "
-            f"tokens, received one from {received[0]} to {received[1]}"
+            f"{bundle.folder / NETWORK_FILE}: expected a network from {expected[0]} features to "
+            f"{expected[1]} tokens, as {bundle.folder.name}'s settings and vocabulary say, "
+            f"received one from {received[0]} to {received[1]}"
         )
     return Recognizer(
         features=bundle.features,
@@ -107,3 +155,54 @@ def recognizer_of(bundle: Bundle, model: Any) -> Recognizer:
         decoding=bundle.decoding,
         network=KerasNetwork(model),
     )
+
+
+def _widths(model: Any) -> tuple[int, int] | None:
+    """Returns the width of a network's features and logits; None if it is no network of ours."""
+    inputs = {tensor.name: tensor.shape for tensor in getattr(model, "inputs", None) or ()}
+    outputs = [tensor.shape for tensor in getattr(model, "outputs", None) or ()]
+    if set(inputs) != {"features", "feature_lengths"} or len(outputs) != 1:
+        return None
+    features, logits = inputs["features"], outputs[0]
+    if len(features) != 3 or len(logits) != 3:
+        return None
+    return features[-1], logits[-1]
+
+
+def _is_installed(package: str) -> bool:
+    return importlib.util.find_spec(package) is not None
+
+
+@contextlib.contextmanager
+def _without_notices() -> Iterator[None]:
+    """Holds back what libraries write on the error stream, and passes on all but the notices.
+
+    They write to the descriptor, past `sys.stderr`. A crash meanwhile would take what was held
+    back along; then Python at least says what it was importing.
+    """
+    with contextlib.ExitStack() as stack:
+        try:
+            shown = os.dup(2)
+        except OSError:  # there is no error stream
+            yield
+            return
+        stack.callback(os.close, shown)
+        held = stack.enter_context(tempfile.TemporaryFile())
+        if not faulthandler.is_enabled():
+            faulthandler.enable(shown)
+            stack.callback(faulthandler.disable)
+        _flush()
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        finally:
+            _flush()
+            os.dup2(shown, 2)
+            held.seek(0)
+            with open(2, "wb", closefd=False) as stream:
+                stream.writelines(line for line in held if not _NOTICE.match(line))
+
+
+def _flush() -> None:
+    if sys.stderr is not None:
+        sys.stderr.flush()
