@@ -16,7 +16,7 @@ from asr.vocabulary import Vocabulary
 from models.bilstm import BiLSTMOptions
 from pipelines.corpus import learn_vocabulary, load_corpus
 from pipelines.feature_store import FeatureStore
-from pipelines.network import load_network, require_backend
+from pipelines.network import import_backend, load_network, require_backend
 from pipelines.recipe import Recipe, load_recipe
 from pipelines.run_folder import RunFolder
 from pipelines.training_log import TrainingLog, duration
@@ -89,6 +89,7 @@ def train(
     if corpus.exclusions:
         log.line(f"each with its reason: {run.exclusions}")
 
+    import_backend()
     from pipelines.trainer import Trainer
 
     source = (bundle, load_network(bundle.folder)) if bundle is not None else None
