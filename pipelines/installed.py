@@ -2,48 +2,102 @@
 
 import argparse
 import re
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from asr.bundle import Bundle, list_bundles, model_folders, open_bundle
 from asr.errors import AsrError
 
-EXAMPLES = """examples:
+if TYPE_CHECKING:
+    from asr.bundle import Bundle
+
+DESCRIPTION = """\
+Lists the models that can be used by name, or shows the card of one: what it was
+made from, its licence, and how good it is.
+"""
+
+EXAMPLES = """\
+examples:
   asr models                 a line for each installed model
   asr models runs/mine       the card of one
 """
 
+HEADER = ("name", "language", "size", "dev WER", "licence")
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the command line of `asr models`."""
+    parser.description = DESCRIPTION
     parser.epilog = EXAMPLES
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("model", nargs="?", help="show this model's card: a name or a folder")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Runs `asr models`; returns its exit code."""
+    """Runs `asr models`.
+
+    Returns:
+        0, or 1 if an installed model cannot be opened.
+
+    Raises:
+        BundleError: There is no such model.
+    """
+    from asr.bundle import list_bundles, model_folders, open_bundle
+
     if arguments.model is not None:
         bundle = open_bundle(arguments.model)
-        print(bundle.card or f"{bundle.folder} has no card")
+        print(bundle.card.rstrip() or f"{bundle.folder} has no card")
         return 0
-    folders = list(list_bundles())
-    if not folders:
-        print("no models are installed; a folder with one may lie in any of")
-        print("\n".join(f"  {folder}" for folder in model_folders()))
-        print("and any other folder can be named in full: asr transcribe --model FOLDER")
-        return 0
-    broken = 0
-    print(f"{'name':<20} {'language':<8} {'size':>9} {'dev WER':>8}")
-    for folder in folders:
+    rows: list[tuple[str, ...]] = [HEADER]
+    faults: list[str] = []
+    for folder in list_bundles():
         try:
-            print(describe(open_bundle(folder)))
+            rows.append(_row(open_bundle(folder)))
         except AsrError as error:
-            broken += 1
-            print(f"{folder.name:<20} cannot be opened: {error}")
-    return 1 if broken else 0
+            faults.append(str(error))
+    if len(rows) > 1:
+        print(_table(rows))
+    elif not faults:
+        places = "\n".join(f"  {folder}" for folder in model_folders())
+        print(f"no models are installed; a model's folder may lie in any of\n{places}")
+        print("and any other can be named in full: asr transcribe --model FOLDER")
+    for fault in faults:
+        print(f"asr: {fault}", file=sys.stderr)
+    return 1 if faults else 0
 
 
-def describe(bundle: Bundle) -> str:
-    """Returns a model's line: name, language, size and dev WER as its card states it."""
-    stated = re.search(r"\| dev WER \| ([\d.]+) %", bundle.card)
-    wer = f"{stated.group(1)} %" if stated else "unknown"
-    size = f"{bundle.size_bytes / 1e6:.1f} MB"
-    return f"{bundle.name:<20} {bundle.text.language:<8} {size:>9} {wer:>8}"
+def stated(card: str, *names: str) -> str:
+    """Returns what a card's table says under the first of these names; empty if nothing."""
+    for name in names:
+        found = re.search(rf"^\| *{name} *\|(.*)\| *$", card, re.MULTILINE | re.IGNORECASE)
+        if found:
+            return found.group(1).strip()
+    return ""
+
+
+def _row(bundle: "Bundle") -> tuple[str, ...]:
+    # Of the WER the figure alone: the card says how it was decoded.
+    wer = stated(bundle.card, "dev WER").partition("(")[0].strip()
+    return (
+        bundle.name,
+        bundle.text.language,
+        f"{bundle.size_bytes / 1e6:.1f} MB",
+        wer or "unknown",
+        stated(bundle.card, "licence", "license") or "not stated",
+    )
+
+
+def _table(rows: Sequence[Sequence[str]]) -> str:
+    """Returns rows in columns, figures to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = []
+    for name, language, size, wer, licence in rows:
+        cells = (
+            name.ljust(widths[0]),
+            language.ljust(widths[1]),
+            size.rjust(widths[2]),
+            wer.rjust(widths[3]),
+            licence,
+        )
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join(lines)

@@ -1,0 +1,97 @@
+"""The list of installed models, and their cards."""
+
+import argparse
+from pathlib import Path
+
+import pytest
+
+from asr.bundle import CARD_FILE, RECIPE_FILE, write_settings
+from asr.errors import BundleError
+from asr.vocabulary import Vocabulary
+from pipelines import installed
+from pipelines.installed import stated
+
+CARD = """# A model
+
+| | |
+|---|---|
+| dev WER | 4.25 % (greedy decoding) |
+| Licence | CC BY 4.0 |
+"""
+
+
+@pytest.fixture
+def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("ASR_MODELS", str(tmp_path / "models"))
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    monkeypatch.setattr("asr.__file__", str(tmp_path / "asr/__init__.py"))
+    return tmp_path / "models"
+
+
+def model(folder: Path, *, language: str = "en", card: str = CARD) -> Path:
+    recipe = {"features": {}, "text": {"language": language}}
+    write_settings(folder, recipe=recipe, vocabulary=Vocabulary.from_characters("a"), card=card)
+    (folder / "model.keras").write_bytes(bytes(2_500_000))
+    return folder
+
+
+def run(*words: str) -> int:
+    parser = argparse.ArgumentParser()
+    installed.add_arguments(parser)
+    return installed.run(parser.parse_args(words))
+
+
+def test_models_are_listed_in_columns(models: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model(models / "digits-of-the-world")
+    model(models / "x", language="de", card="# nothing said")
+    assert run() == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "name                 language    size  dev WER  licence",
+        "digits-of-the-world  en        2.5 MB   4.25 %  CC BY 4.0",
+        "x                    de        2.5 MB  unknown  not stated",
+    ]
+
+
+def test_a_broken_model_is_named_and_hides_no_other(
+    models: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model(models / "a")
+    (model(models / "b") / RECIPE_FILE).write_text("[features")
+    assert run() == 1
+    out, err = capsys.readouterr()
+    assert [line.split()[0] for line in out.splitlines()] == ["name", "a"]
+    assert err.startswith(f"asr: {models / 'b' / RECIPE_FILE}: expected TOML")
+
+
+def test_without_models_the_places_are_named(
+    models: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run() == 0
+    out = capsys.readouterr().out
+    assert f"  {models}\n" in out
+    assert "asr transcribe --model FOLDER" in out
+
+
+def test_a_card_is_shown(models: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model(models / "a")
+    assert run("a") == 0
+    assert capsys.readouterr().out == CARD
+    (models / "a" / CARD_FILE).unlink()
+    assert run(str(models / "a")) == 0
+    assert "has no card" in capsys.readouterr().out
+    with pytest.raises(BundleError, match="no model 'b'"):
+        run("b")
+
+
+@pytest.mark.parametrize(
+    ("card", "said"),
+    [("| licence | MIT |", "MIT"), ("text\n|License|MIT |\n", "MIT"), ("licence: MIT", "")],
+)
+def test_what_a_card_states(card: str, said: str) -> None:
+    assert stated(card, "licence", "license") == said
+
+
+def test_the_cards_of_training_are_understood() -> None:
+    """The names looked for are those that `pipelines.card` writes."""
+    source = (Path(installed.__file__).parent / "card.py").read_text(encoding="utf-8")
+    assert "| dev WER | {" in source
