@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from asr.audio import SAMPLE_RATE
 from asr.decoding import DecodingOptions
 from asr.errors import OptionsError
 from asr.features import FeatureOptions
@@ -182,6 +183,11 @@ class Recipe:
     training: TrainingOptions = field(default_factory=TrainingOptions)
     decoding: DecodingOptions = field(default_factory=DecodingOptions)
 
+    def __post_init__(self) -> None:
+        rate = self.features.sample_rate
+        expected = f"[features] sample_rate {SAMPLE_RATE}, at which every recording is read"
+        require(rate == SAMPLE_RATE, expected, rate)
+
     def to_table(self) -> dict[str, dict[str, Any]]:
         """Returns the recipe with every setting spelt out; `read_recipe` reads it back."""
         return {name: to_table(getattr(self, name)) for name in _TABLES}
@@ -230,7 +236,10 @@ def read_recipe(tables: Mapping[str, Any], *, where: str) -> Recipe:
             problems.append(f"{where} [{name}]: {error}")
     if problems:
         raise OptionsError("\n".join(problems))
-    return Recipe(**options)
+    try:
+        return Recipe(**options)
+    except OptionsError as error:
+        raise OptionsError(f"{where}: {error}") from None
 
 
 def load_recipe(
@@ -286,6 +295,10 @@ def _anchor(tables: dict[str, Any], root: Path) -> None:
     if isinstance(data, dict):
         for key in ("train", "dev"):
             if isinstance(data.get(key), list):
-                data[key] = [str(root.absolute() / str(item)) for item in data[key]]
+                data[key] = [_absolute(item, root) for item in data[key]]
     if isinstance(augment, dict) and isinstance(augment.get("noise"), str):
-        augment["noise"] = str(root.absolute() / augment["noise"])
+        augment["noise"] = _absolute(augment["noise"], root)
+
+
+def _absolute(item: object, root: Path) -> object:
+    return str(root.absolute() / item) if isinstance(item, str) else item  # refused when checked
