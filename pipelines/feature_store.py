@@ -107,7 +107,7 @@ class FeatureStore:
         path = self._path(utterance, speed)
         try:
             return np.load(path, mmap_mode="r", allow_pickle=False)
-        except (FileNotFoundError, ValueError):  # not there, or torn by a loss of power
+        except (FileNotFoundError, ValueError, EOFError):  # not there, or torn by a loss of power
             self._compute(utterance, speed, path)
         return np.load(path, mmap_mode="r", allow_pickle=False)
 
@@ -123,10 +123,17 @@ class FeatureStore:
         return self.folder / name[:2] / f"{name}.npy"
 
 
-@cache
 def _content_digest(path: Path) -> str:
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "blake2b").hexdigest()
+        status = path.stat()
+        return _digest(path, status.st_mtime_ns, status.st_size)
     except OSError as error:
         raise AudioError(f"{path}: {error.strerror}") from None
+
+
+@cache
+def _digest(path: Path, *version: int) -> str:
+    """Reads each version of a file once: epoch after epoch asks for the same key."""
+    del version
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "blake2b").hexdigest()
