@@ -1,5 +1,6 @@
 """The speech a model is trained on: read, normalised, and rid of what cannot be learnt."""
 
+import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -80,6 +81,12 @@ class Corpus:
         frames = sum(self.num_frames.get((example.id, 1.0), 0) for example in examples)
         return frames * self.frame_s
 
+    def digest(self) -> str:
+        """Returns a digest of all that a run depends on here, to know the same corpus again."""
+        texts = [(example.id, example.labels) for example in (*self.train, *self.dev)]
+        content = [self.vocabulary.tokens, texts, sorted(self.num_frames.items())]
+        return hashlib.blake2b(json.dumps(content).encode(), digest_size=16).hexdigest()
+
     def write_exclusions(self, path: Path) -> None:
         """Writes one JSON line for every utterance left out."""
         write_lines(
@@ -122,6 +129,7 @@ def load_corpus(
     _check_sides(train, dev)
     exclusions: list[Exclusion] = []
     train = _within(train, recipe, exclusions)
+    _refuse_empty({"train": train, "dev": dev}, exclusions)
     if vocabulary is None:
         vocabulary = learn_vocabulary((item.text or "" for item in train), recipe.vocabulary)
     lengths: dict[tuple[str, float], int] = {}
@@ -139,17 +147,17 @@ def load_corpus(
             for key, why in failures.items()
         ]
         readable = [item for item in utterances if item.id not in failures]
+        if side == "train":  # once more, for those whose manifest gave no duration
+            readable = _within(readable, recipe, exclusions, lengths)
         sides[side] = _spell(readable, vocabulary, side, exclusions)
     sides["train"] = _keep_feasible(sides["train"], lengths, recipe, exclusions)
-    for side, examples in sides.items():
-        if not examples:
-            raise TrainingError(_nothing_left(side, exclusions))
+    _refuse_empty(sides, exclusions)
     return Corpus(
         train=tuple(sides["train"]),
         dev=tuple(sides["dev"]),
         vocabulary=vocabulary,
         num_frames=lengths,
-        frame_s=recipe.features.hop_length / recipe.features.sample_rate,
+        frame_s=_frame_s(recipe),
         exclusions=tuple(exclusions),
     )
 
@@ -180,20 +188,30 @@ def _check_sides(train: Sequence[Utterance], dev: Sequence[Utterance]) -> None:
 
 
 def _within(
-    utterances: list[Utterance], recipe: Recipe, exclusions: list[Exclusion]
+    utterances: list[Utterance],
+    recipe: Recipe,
+    exclusions: list[Exclusion],
+    lengths: Lengths | None = None,
 ) -> list[Utterance]:
-    """Keeps training utterances with a text and a duration the recipe allows."""
+    """Keeps training utterances with a text and a duration, if it is known, the recipe allows."""
     shortest, longest = recipe.data.min_duration_s, recipe.data.max_duration_s
     kept = []
     for item in utterances:
+        duration_s = item.duration_s
+        if duration_s is None and lengths is not None:
+            duration_s = lengths[item.id, 1.0] * _frame_s(recipe)
         if not item.text:
             exclusions.append(Exclusion(id=item.id, side="train", reason="empty text, left out"))
-        elif item.duration_s is not None and not shortest <= item.duration_s <= longest:
-            reason = f"duration outside {shortest}..{longest} s, left out: {item.duration_s} s"
+        elif duration_s is not None and not shortest <= duration_s <= longest:
+            reason = f"duration outside {shortest}..{longest} s, left out: {duration_s:g} s"
             exclusions.append(Exclusion(id=item.id, side="train", reason=reason))
         else:
             kept.append(item)
     return kept
+
+
+def _frame_s(recipe: Recipe) -> float:
+    return recipe.features.hop_length / recipe.features.sample_rate
 
 
 def _spell(
@@ -246,7 +264,11 @@ def describe_examples(examples: Sequence[Example], duration_s: float) -> str:
     return f"{len(examples)} utterances, {duration_s / 3600:.2f} h{by}"
 
 
-def _nothing_left(side: str, exclusions: Sequence[Exclusion]) -> str:
-    reasons = [f"{item.id}: {item.reason}" for item in exclusions if item.side == side]
-    told = "; ".join(reasons[:3]) or "the manifest is empty"
-    return f"{side}: expected at least one usable utterance, received none ({told})"
+def _refuse_empty(sides: Mapping[str, Sequence[object]], exclusions: Sequence[Exclusion]) -> None:
+    for side, items in sides.items():
+        if not items:
+            reasons = [f"{item.id}: {item.reason}" for item in exclusions if item.side == side]
+            told = "; ".join(reasons[:3]) or "the manifest is empty"
+            raise TrainingError(
+                f"{side}: expected at least one usable utterance, received none ({told})"
+            )
