@@ -1,5 +1,6 @@
 """Utterances → batches: which go together, and what the network is given."""
 
+import contextlib
 import queue
 import threading
 import time
@@ -195,10 +196,12 @@ class Prefetcher:
 
     Attributes:
         waited_s: Seconds its consumer has waited for batches.
+        error: What making a batch has ended with, or None.
     """
 
     def __init__(self, maker: BatchMaker, plan: Sequence[Sequence[Draw]], *, epoch: int) -> None:
         self.waited_s = 0.0
+        self.error: Exception | None = None
         self._batches: queue.Queue[Batch | BaseException | None] = queue.Queue(PREFETCHED)
         self._stopped = threading.Event()
         arguments = (maker, plan, epoch)
@@ -223,9 +226,13 @@ class Prefetcher:
     def stop(self) -> None:
         """Ends the thread, whether or not all batches were used."""
         self._stopped.set()
-        while not self._batches.empty():  # a thread that waits for room sees the event
-            self._batches.get_nowait()
-        self._thread.join()
+        self._thread.join()  # one that waits for room looks up every tenth of a second
+        with contextlib.suppress(queue.Empty):
+            while True:
+                self._batches.get_nowait()
+        # The consumer may be a thread of the backend's that still waits for a batch.
+        with contextlib.suppress(queue.Full):
+            self._batches.put_nowait(None)
 
     def _work(self, maker: BatchMaker, plan: Sequence[Sequence[Draw]], epoch: int) -> None:
         try:
@@ -235,6 +242,7 @@ class Prefetcher:
                     return
             self._put(None)
         except Exception as error:  # handed over to the consumer, who raises it
+            self.error = error
             self._put(error)
 
     def _put(self, item: "Batch | BaseException | None") -> None:
