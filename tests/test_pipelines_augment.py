@@ -1,0 +1,156 @@
+"""Augmentation: as strong as was asked, never stronger, and the same by the same generator."""
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import soundfile
+from hypothesis import given
+from hypothesis import strategies as st
+
+from asr.errors import AudioError, OptionsError
+from pipelines.augment import add_noise, load_noises, mask_features
+from pipelines.recipe import AugmentOptions
+
+
+def power_db(samples: npt.NDArray[np.float32]) -> float:
+    return float(10 * np.log10(np.mean(np.square(samples, dtype=np.float64))))
+
+
+@pytest.mark.parametrize("snr_db", [-5.0, 0.0, 12.5, 40.0])
+@pytest.mark.parametrize("length", [16000, 5000, 700], ids=["longer", "shorter", "much shorter"])
+def test_the_ratio_is_the_one_asked_for(
+    snr_db: float, length: int, rng: np.random.Generator
+) -> None:
+    speech = rng.normal(0, 0.05, 12000).astype(np.float32)
+    noise = rng.normal(0, 0.4, length).astype(np.float32)
+    noisy = add_noise(speech, noise, snr_db=snr_db, rng=rng)
+    assert noisy.dtype == np.float32
+    assert noisy.shape == speech.shape
+    assert power_db(speech) - power_db(noisy - speech) == pytest.approx(snr_db, abs=0.05)
+
+
+def test_noise_shorter_than_speech_is_repeated(rng: np.random.Generator) -> None:
+    speech = rng.normal(0, 0.05, 50).astype(np.float32)
+    noise = rng.normal(0, 0.4, 20).astype(np.float32)
+    added = add_noise(speech, noise, snr_db=0.0, rng=rng) - speech
+    np.testing.assert_allclose(added[20:40], added[:20], atol=1e-6)
+    np.testing.assert_allclose(added[40:], added[:10], atol=1e-6)
+    start = int(np.argmax([np.dot(np.roll(noise, -shift), added[:20]) for shift in range(20)]))
+    scaled = np.roll(noise, -start) * (np.std(added[:20]) / np.std(noise))
+    np.testing.assert_allclose(added[:20], scaled, atol=1e-5)
+
+
+def test_the_stretch_of_noise_is_drawn(rng: np.random.Generator) -> None:
+    speech = rng.normal(0, 0.05, 100).astype(np.float32)
+    noise = rng.normal(0, 0.4, 9000).astype(np.float32)
+    draws = [
+        add_noise(speech, noise, snr_db=0, rng=np.random.default_rng(seed)) for seed in (1, 1, 2)
+    ]
+    np.testing.assert_array_equal(draws[0], draws[1])
+    assert not np.allclose(draws[0], draws[2])
+
+
+def test_silent_noise_leaves_the_speech_as_it_is(rng: np.random.Generator) -> None:
+    speech = rng.normal(0, 0.05, 100).astype(np.float32)
+    noisy = add_noise(speech, np.zeros(30, np.float32), snr_db=5, rng=rng)
+    np.testing.assert_array_equal(noisy, speech)
+
+
+def runs(flags: npt.NDArray[np.bool_]) -> list[int]:
+    """Lengths of the stretches of True."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], flags.astype(np.int8), [0]])))
+    return [int(end - start) for start, end in edges.reshape(-1, 2)]
+
+
+@given(
+    num_frames=st.integers(1, 80),
+    longest_s=st.floats(0, 1),
+    share=st.floats(0, 1),
+    widest=st.integers(0, 15),
+    seed=st.integers(0, 999),
+)
+def test_no_mask_is_wider_than_allowed(
+    num_frames: int, longest_s: float, share: float, widest: int, seed: int
+) -> None:
+    features = np.random.default_rng(0).uniform(1, 2, (num_frames, 13)).astype(np.float32)
+    before = features.copy()
+    options = AugmentOptions(
+        num_time_masks=1,
+        max_time_mask_s=longest_s,
+        max_time_mask_share=share,
+        num_coefficient_masks=1,
+        max_coefficient_mask=widest,
+    )
+    masked, again = (
+        mask_features(features, options, frame_s=0.01, rng=np.random.default_rng(seed))
+        for _ in range(2)
+    )
+    np.testing.assert_array_equal(features, before)
+    np.testing.assert_array_equal(masked, again)
+    assert masked.dtype == np.float32
+    kept = masked != 0
+    np.testing.assert_array_equal(masked[kept], before[kept])
+    whole_coefficients = ~kept.any(axis=0)
+    whole_frames = ~kept.any(axis=1)
+    assert (kept == ~(whole_frames[:, None] | whole_coefficients[None])).all()
+    if not whole_coefficients.all():
+        assert sum(runs(whole_frames)) <= min(longest_s / 0.01 + 1e-6, share * num_frames)
+    if not whole_frames.all():
+        assert sum(runs(whole_coefficients)) <= widest
+
+
+def test_masks_come_in_every_width_and_place() -> None:
+    features = np.ones((20, 6), np.float32)
+    options = AugmentOptions(num_time_masks=1, max_time_mask_s=0.05, max_time_mask_share=1.0)
+    rng = np.random.default_rng(0)
+    widths, places = set(), set()
+    for _ in range(2000):
+        masked = mask_features(features, options, frame_s=0.01, rng=rng)[:, 0] == 0
+        widths.add(sum(runs(masked)))
+        places |= set(np.flatnonzero(masked).tolist())
+    assert widths == {0, 1, 2, 3, 4, 5}
+    assert places == set(range(20))
+
+
+def test_as_many_masks_as_asked_for() -> None:
+    features = np.ones((200, 40), np.float32)
+    options = AugmentOptions(
+        num_time_masks=3, max_time_mask_s=0.1, num_coefficient_masks=2, max_coefficient_mask=5
+    )
+    rng = np.random.default_rng(0)
+    frames, coefficients = [], []
+    for _ in range(300):
+        masked = mask_features(features, options, frame_s=0.01, rng=rng) == 0
+        frames.append(len(runs(masked.all(axis=1))))
+        coefficients.append(len(runs(masked.all(axis=0))))
+    assert max(frames) == 3
+    assert max(coefficients) == 2
+
+
+def test_without_masks_features_stay(rng: np.random.Generator) -> None:
+    features = rng.normal(size=(9, 4)).astype(np.float32)
+    masked = mask_features(features, AugmentOptions(), frame_s=0.01, rng=rng)
+    np.testing.assert_array_equal(masked, features)
+
+
+def test_noises_are_found_in_folders_below(tmp_path: Path) -> None:
+    (tmp_path / "street").mkdir()
+    for name, level in (("a.wav", 0.1), ("street/b.flac", 0.2)):
+        soundfile.write(tmp_path / name, np.full(800, level), 8000)
+    (tmp_path / "README.md").write_text("where they come from")
+    (tmp_path / ".hidden").write_text("")
+    noises = load_noises(tmp_path)
+    assert [len(noise) for noise in noises] == [1600, 1600]
+    assert [round(float(noise[800]), 2) for noise in noises] == [0.1, 0.2]
+
+
+def test_a_folder_without_noises_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(OptionsError, match="expected a folder of recordings"):
+        load_noises(tmp_path)
+    with pytest.raises(OptionsError, match="missing"):
+        load_noises(tmp_path / "missing")
+    (tmp_path / "c.wav").write_bytes(b"no recording")
+    with pytest.raises(AudioError, match=r"c\.wav"):
+        load_noises(tmp_path)
