@@ -1,6 +1,7 @@
 """Everything a training run needs to go on exactly where it stood, in one file."""
 
 import json
+import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -30,6 +31,7 @@ class TrainingState:
         best_wer: Best dev WER so far.
         best_epoch: The epoch that reached it.
         history: One row per finished epoch.
+        corpus: Digest of the speech the run was begun with.
     """
 
     epoch: int = 0
@@ -42,6 +44,7 @@ class TrainingState:
     best_wer: float | None = None
     best_epoch: int | None = None
     history: list[dict[str, Any]] = field(default_factory=list)
+    corpus: str = ""
 
     def next_epoch(self) -> None:
         """Moves on to the first batch of the next epoch."""
@@ -75,14 +78,14 @@ def load_checkpoint(path: Path) -> tuple[TrainingState, dict[str, list[npt.NDArr
         TrainingError: There is none, or it is not one of ours.
     """
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             state = TrainingState(**json.loads(stored["state"].tobytes()))
             groups: dict[str, dict[int, npt.NDArray[Any]]] = {}
             for key in stored.files:
                 name, separator, position = key.partition("/")
                 if separator:
                     groups.setdefault(name, {})[int(position)] = stored[key]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
         raise TrainingError(f"{path}: expected a checkpoint of a training run ({error})") from None
     return state, {
         name: [group[position] for position in sorted(group)] for name, group in groups.items()
