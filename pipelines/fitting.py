@@ -81,6 +81,7 @@ class WeightAverage:
         """Takes in the weights after a step, counted from 1."""
         if not self.momentum or step % AVERAGE_EVERY:
             return
+        _sync(model)
         now = _numpy(model.trainable_variables)
         if not self.weights:
             self.weights = now
@@ -171,6 +172,7 @@ def fit_epoch(
 
     Raises:
         TrainingError: A loss is not finite.
+        AudioError: A recording has become unreadable since the run began.
     """
     prefetcher = Prefetcher(maker, plan[state.batch :], epoch=state.epoch)
     try:
@@ -178,10 +180,17 @@ def fit_epoch(
         trainer.fit(
             _for_backend(trainer, prefetcher),
             epochs=1,
+            # Without it, Keras warns of data that ends before it was expected to.
+            steps_per_epoch=len(plan) - state.batch,
             shuffle=False,  # the plan has done that
             verbose=0,
             callbacks=[callback],
         )
+    except Exception:
+        if prefetcher.error is None:
+            raise
+        # The backend has wrapped it in an error, and a traceback, of its own.
+        raise prefetcher.error from None
     finally:
         prefetcher.stop()
         state.waited_s += prefetcher.waited_s
@@ -189,8 +198,7 @@ def fit_epoch(
 
 def variables(trainer: CTCTrainer, average: WeightAverage) -> dict[str, list[npt.NDArray[Any]]]:
     """Returns all that a checkpoint must hold beside the state: weights, seeds, optimiser."""
-    if hasattr(trainer, "jax_state_sync"):
-        trainer.jax_state_sync()  # on jax the variables are behind until they are asked for
+    _sync(trainer)
     return {
         "model": _numpy(trainer.variables),
         "optimizer": _numpy(trainer.optimizer.variables),
@@ -206,9 +214,8 @@ def restore(
     Raises:
         TrainingError: They do not fit the network the recipe describes.
     """
-    trainer.optimizer.build(trainer.trainable_variables)
-    assign(trainer.variables, arrays["model"])
-    assign(trainer.optimizer.variables, arrays["optimizer"])
+    assign(trainer.variables, arrays.get("model", []))
+    assign(trainer.optimizer.variables, arrays.get("optimizer", []))
     average.weights = arrays.get("average", [])
 
 
@@ -227,6 +234,11 @@ def assign(targets: Sequence[Any], values: Sequence[npt.NDArray[Any]]) -> None:
         )
     for target, value in zip(targets, values, strict=True):
         target.assign(value)
+
+
+def _sync(model: keras.Model) -> None:
+    if hasattr(model, "jax_state_sync"):
+        model.jax_state_sync()  # on jax the variables are behind until they are asked for
 
 
 def _numpy(tensors: Sequence[Any]) -> list[npt.NDArray[Any]]:
@@ -257,4 +269,9 @@ def _for_backend(trainer: CTCTrainer, prefetcher: Prefetcher) -> Any:
     def generate() -> Iterator[Any]:
         yield from pairs
 
-    return tf.data.Dataset.from_generator(generate, output_signature=signature)
+    options = tf.data.Options()
+    # There is nothing to tune, and its threads can keep a finished program alive for minutes.
+    options.autotune.enabled = False
+    return tf.data.Dataset.from_generator(generate, output_signature=signature).with_options(
+        options
+    )

@@ -11,13 +11,16 @@
 """
 
 import json
-from collections.abc import Mapping, Sequence
+import shutil
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from asr.bundle import NETWORK_FILE, VOCABULARY_FILE
 from asr.errors import TrainingError
 from asr.files import replacing, write_lines, write_text
+from asr.vocabulary import Vocabulary
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,28 +49,67 @@ class RunFolder:
         """What was left out."""
         return self.path / "excluded.jsonl"
 
-    def create(self, recipe: Mapping[str, Any], *, overwrite: bool) -> None:
-        """Makes the folder for a new run.
+    @property
+    def vocabulary(self) -> Path:
+        """The tokens, which are there from the run's beginning."""
+        return self.model / VOCABULARY_FILE
+
+    def refuse_existing(self) -> None:
+        """Makes sure that no run would be lost.
 
         Raises:
-            TrainingError: There is a run in it already.
+            TrainingError: There is a run here already.
         """
-        import tomli_w
-
-        if self.recipe.exists() and not overwrite:
+        if self.recipe.exists():
             raise TrainingError(
                 f"{self.path}: there is a run here already; go on with it by --resume, or begin "
                 f"anew by --overwrite"
             )
-        self.path.mkdir(parents=True, exist_ok=True)
-        self.checkpoint.unlink(missing_ok=True)
+
+    def create(
+        self, recipe: Mapping[str, Any], vocabulary: Vocabulary, checkpoint: Callable[[], None]
+    ) -> None:
+        """Makes the folder for a new run in the place of an old one.
+
+        Args:
+            recipe: Every setting.
+            vocabulary: What the network spells with, which a resumed run does not learn anew.
+            checkpoint: Writes the run's first checkpoint.
+        """
+        import tomli_w
+
+        for path in (self.recipe, self.checkpoint, self._metrics, self._curves):
+            path.unlink(missing_ok=True)
+        for folder in (self.model, self._events):
+            shutil.rmtree(folder, ignore_errors=True)
+        vocabulary.save(self.vocabulary)
+        checkpoint()
+        # Last: from the moment there is a recipe there is a run, and it can be resumed.
         write_text(self.recipe, tomli_w.dumps(recipe))
+
+    def sweep(self) -> None:
+        """Removes what a killed process was writing; with large networks it adds up."""
+        for path in (self.checkpoint, self.model / NETWORK_FILE):
+            for aside in path.parent.glob(f".{path.stem}.*{path.suffix}"):
+                aside.unlink(missing_ok=True)
+
+    @property
+    def _metrics(self) -> Path:
+        return self.path / "metrics.jsonl"
+
+    @property
+    def _curves(self) -> Path:
+        return self.path / "curves.png"
+
+    @property
+    def _events(self) -> Path:
+        return self.path / "tensorboard"
 
     def write_history(self, history: Sequence[Mapping[str, Any]]) -> None:
         """Writes the epochs' figures: as JSON lines, as a plot and for TensorBoard."""
-        write_lines(self.path / "metrics.jsonl", (json.dumps(row) for row in history))
-        draw_curves(history, self.path / "curves.png")
-        write_events(history[-1], self.path / "tensorboard")
+        write_lines(self._metrics, (json.dumps(row) for row in history))
+        draw_curves(history, self._curves)
+        write_events(history[-1], self._events)
 
 
 def draw_curves(history: Sequence[Mapping[str, Any]], path: Path) -> None:

@@ -76,18 +76,19 @@ def train(
     require_backend()
     log = TrainingLog(quiet=quiet)
     run = RunFolder(run_folder)
-    bundle = open_bundle(base) if base is not None else None
     vocabulary = None
+    if resume:
+        run.sweep()
+        if run.vocabulary.is_file():
+            vocabulary = Vocabulary.load(run.vocabulary)
+    elif not overwrite:
+        run.refuse_existing()
+    bundle = open_bundle(base) if base is not None else None
     if bundle is not None:
         recipe, vocabulary = _inherit(recipe, bundle, log)
-    if not resume:
-        run.create(recipe.to_table(), overwrite=overwrite)
     store = FeatureStore(cache or default_cache(), recipe.features)
     corpus = load_corpus(recipe, store, vocabulary=vocabulary, quiet=quiet)
-    corpus.write_exclusions(run.exclusions)
     log.line(corpus.describe())
-    if corpus.exclusions:
-        log.line(f"each with its reason: {run.exclusions}")
 
     import_backend()
     from pipelines.trainer import Trainer
@@ -96,6 +97,11 @@ def train(
     trainer = Trainer(recipe, corpus, store, run, base=source, log=log)
     if resume:
         trainer.resume()
+    else:
+        run.create(recipe.to_table(), corpus.vocabulary, trainer.checkpoint)
+    corpus.write_exclusions(run.exclusions)
+    if corpus.exclusions:
+        log.line(f"what was left out, and why: {run.exclusions}")
     log.line(f"network: {trainer.network.count_params():,} parameters")
     trainer.train()
     state = trainer.state
@@ -172,16 +178,18 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _resume(arguments: argparse.Namespace) -> TrainingResult:
     given = {"recipe": arguments.recipe, "-o": arguments.output, "--from": arguments.base}
-    given["--set"] = arguments.settings or None
+    given |= {"--set": arguments.settings or None, "--overwrite": arguments.overwrite or None}
+    given["--manifest-root"] = arguments.manifest_root
     clashing = [name for name, value in given.items() if value is not None]
     if clashing:
         raise TrainingError(
             f"--resume goes on with the run's own recipe and cannot take {', '.join(clashing)}"
         )
-    path = RunFolder(arguments.resume).recipe
-    if not path.is_file():
-        raise TrainingError(f"{arguments.resume}: expected a run's folder with {path.name}")
-    recipe = load_recipe(path)
+    folder = RunFolder(arguments.resume)
+    for path in (folder.recipe, folder.checkpoint):
+        if not path.is_file():
+            raise TrainingError(f"{folder.path}: expected a run's folder with {path.name}")
+    recipe = load_recipe(folder.recipe)
     return train(
         recipe, arguments.resume, resume=True, cache=arguments.cache, quiet=arguments.quiet
     )

@@ -13,12 +13,14 @@ import numpy as np
 
 from asr.bundle import NETWORK_FILE, Bundle, write_settings
 from asr.decoding import decode
+from asr.errors import TrainingError
 from asr.files import replacing
 from asr.recognizer import log_softmax
 from asr.scoring import Score, score
+from asr.validation import feasible
 from models.bilstm import build_bilstm
 from models.ctc import CTCTrainer, ctc_loss
-from pipelines.batching import BatchMaker, Draw, dev_batches
+from pipelines.batching import Batch, BatchMaker, Draw, dev_batches
 from pipelines.card import write_card
 from pipelines.checkpoint import TrainingState, load_checkpoint, save_checkpoint
 from pipelines.corpus import Corpus
@@ -43,7 +45,7 @@ class DevResult:
     """What the dev speech says of a network.
 
     Attributes:
-        loss: CTC loss in nats a label.
+        loss: CTC loss in nats a label, of those utterances that CTC can write at all.
         score: Error rates.
         samples: Id, reference and hypothesis of a few utterances, the same every time.
     """
@@ -91,18 +93,27 @@ class Trainer:
         optimizer = build_optimizer(recipe.training, total_steps=total_steps)
         # Compiling whole steps with XLA would compile anew for every shape of batch.
         self.trainer.compile(optimizer=optimizer, jit_compile=False if _on_tensorflow() else "auto")
+        optimizer.build(self.trainer.trainable_variables)
         self.average = WeightAverage(recipe.training.average)
-        self.state = TrainingState()
+        self.state = TrainingState(corpus=corpus.digest())
 
     def resume(self) -> None:
-        """Goes back to the run's last checkpoint, if it has one.
+        """Goes back to the run's last checkpoint.
 
         Raises:
-            TrainingError: The checkpoint is broken or belongs to another recipe.
+            TrainingError: There is none, it is broken, or the recipe or the speech has changed
+                since.
         """
-        if self.run.checkpoint.is_file():
-            self.state, arrays = load_checkpoint(self.run.checkpoint)
-            restore(self.trainer, self.average, arrays)
+        state, arrays = load_checkpoint(self.run.checkpoint)
+        state.corpus = state.corpus or self.state.corpus  # checkpoints once had none
+        if state.corpus != self.state.corpus:
+            raise TrainingError(
+                f"{self.run.path}: expected the speech this run was begun with, received other "
+                f"manifests, recordings or texts; begin a new run, by --from if it is to go on "
+                f"from this one's model"
+            )
+        restore(self.trainer, self.average, arrays)
+        self.state = state
 
     def train(self) -> None:
         """Trains to the last epoch, or until dev WER has not improved for `patience` epochs.
@@ -123,8 +134,22 @@ class Trainer:
         return state.epoch >= training.epochs or stale >= training.patience
 
     def checkpoint(self) -> None:
-        """Writes down everything needed to go on from here."""
-        save_checkpoint(self.run.checkpoint, self.state, variables(self.trainer, self.average))
+        """Writes down everything needed to go on from here.
+
+        Raises:
+            TrainingError: There is no going on, since the weights are no longer finite.
+        """
+        arrays = variables(self.trainer, self.average)
+        if not all(np.isfinite(array).all() for array in arrays["model"]):
+            # The loss before was finite, or the run would have stopped at it.
+            state = self.state
+            draws = self.plans[state.epoch][state.batch - 1]
+            raise TrainingError(
+                f"the weights became infinite in epoch {state.epoch + 1}, batch {state.batch}, "
+                f"which holds {', '.join(self.maker.ids(draws))}; look at these utterances, or "
+                f"lower learning_rate or clip_norm"
+            )
+        save_checkpoint(self.run.checkpoint, self.state, arrays)
 
     def _fit(self, plan: Sequence[Sequence[Draw]]) -> None:
         state, training = self.state, self.recipe.training
@@ -217,22 +242,36 @@ def evaluate_dev(
     network = KerasNetwork(trainer.network)
     blank_id = corpus.vocabulary.blank_id
     hypotheses: dict[str, str] = {}
-    total = 0.0
+    total, num_labels = 0.0, 0
     for batch in dev_batches(corpus, store, recipe):
         logits, lengths = network(batch.features, batch.feature_lengths)
-        losses = ctc_loss(batch.labels, logits, batch.label_lengths, lengths, blank_id=blank_id)
-        total += float(np.sum(keras.ops.convert_to_numpy(losses)))
+        loss, count = _dev_loss(batch, logits, blank_id=blank_id)
+        total, num_labels = total + loss, num_labels + count
         for key, row, length in zip(batch.ids, logits, lengths, strict=True):
             tokens = decode(log_softmax(row[:length]), recipe.decoding, blank_id=blank_id).tokens
             hypotheses[key] = " ".join(corpus.vocabulary.decode(tokens).split())
     references = {example.id: example.text for example in corpus.dev}
-    num_labels = sum(len(example.labels) for example in corpus.dev)
     shown = corpus.dev[:: max(len(corpus.dev) // 3, 1)][:3]
     return DevResult(
         loss=total / max(num_labels, 1),
         score=score(references, hypotheses, text=recipe.text),
         samples=tuple((item.id, item.text, hypotheses[item.id]) for item in shown),
     )
+
+
+def _dev_loss(batch: Batch, logits: Any, *, blank_id: int) -> tuple[float, int]:
+    """Returns the summed loss of a batch's feasible rows, in nats, and their number of labels."""
+    pairs = zip(batch.feature_lengths, batch.labels, batch.label_lengths, strict=True)
+    rows = [
+        row
+        for row, (steps, labels, count) in enumerate(pairs)
+        if feasible(int(steps), labels[:count].tolist())
+    ]
+    if not rows:
+        return 0.0, 0
+    counts, lengths = batch.label_lengths[rows], batch.feature_lengths[rows]
+    losses = ctc_loss(batch.labels[rows], logits[rows], counts, lengths, blank_id=blank_id)
+    return float(np.sum(keras.ops.convert_to_numpy(losses))), int(counts.sum())
 
 
 def transfer(bundle: Bundle, source: keras.Model, target: keras.Model, corpus: Corpus) -> None:
