@@ -2,6 +2,7 @@
 
 import argparse
 import importlib
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ from types import ModuleType
 import asr
 from asr.errors import AsrError
 from pipelines.installation import check_installation
+from pipelines.usage import UsageError
 
 PROGRAMS = {
     "demo": ("pipelines.demo", "train, transcribe and score on speech it makes itself"),
@@ -22,15 +24,16 @@ PROGRAMS = {
 }
 
 EXAMPLES = """examples:
-  asr demo                                            see all of it work, in minutes
-  asr prepare folder my-recordings -o data            audio beside .txt files → manifests
-  asr train my-recipe.toml -o runs/mine               train
-  asr transcribe --model runs/mine talk.wav           transcribe
+  asr demo                                    see all of it work, in minutes
+  asr prepare folder my-recordings -o data    audio beside .txt → manifests
+  asr train my-recipe.toml -o runs/mine       train
+  asr transcribe --model runs/mine talk.wav   transcribe
   asr evaluate --model runs/mine data/test.jsonl -o report
 
 `asr COMMAND --help` says more.
 """
 
+FAILURE = 1
 USAGE_ERROR = 2
 INTERRUPTED = 130  # 128 + SIGINT, as shells count
 
@@ -44,28 +47,49 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code: 0 all went well, 1 something failed, 2 the command was not understood.
     """
-    # Feature extraction works on all cores already. BLAS threads within it only wait for each other:
-    # with another process on the machine, twenty times longer. Read once, when numpy is imported.
+    # Feature extraction works on all cores already. BLAS threads within it only wait for each
+    # other: with another process on the machine, twenty times longer. Read once, by numpy's import.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     argv = list(sys.argv[1:] if argv is None else argv)
+    _let_any_name_be_printed()
     try:
         check_installation()
-        arguments, program = _parse(argv)
-        return int(program.run(arguments))
+        code = _run(argv)
+        sys.stdout.flush()  # here, where a reader who has gone can still be met
+        return code
+    except UsageError as error:
+        print(f"asr: {error}", file=sys.stderr)
+        return USAGE_ERROR
     except AsrError as error:
         print(f"asr: {error}", file=sys.stderr)
-        return 1
+        return FAILURE
     except KeyboardInterrupt:
         print("asr: interrupted", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:
         # The reader, `head` perhaps, has seen enough; Python would complain once more on exit.
-        sys.stdout = None
-        return 1
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILURE
+    except OSError as error:
+        # A disk that is full, a folder that may not be written to: nothing a traceback explains.
+        if error.strerror is None:
+            raise
+        place = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "
+        print(f"asr: {place}{error.strerror}", file=sys.stderr)
+        return FAILURE
 
 
-def _parse(argv: list[str]) -> tuple[argparse.Namespace, ModuleType]:
-    """Parses the arguments; exits with 2 on a usage error, as argparse does."""
+def _run(argv: list[str]) -> int:
+    parser = parser_for(argv)
+    if not argv:
+        parser.print_help(sys.stderr)
+        return USAGE_ERROR
+    arguments = parser.parse_args(argv)
+    return int(_import(arguments.command).run(arguments))
+
+
+def parser_for(argv: Sequence[str]) -> argparse.ArgumentParser:
+    """Returns the parser of all commands, with the arguments of the one that is called for."""
     parser = argparse.ArgumentParser(
         prog="asr",
         description="A speech recognizer that people train on their own recordings.",
@@ -87,12 +111,17 @@ def _parse(argv: list[str]) -> tuple[argparse.Namespace, ModuleType]:
         )
         if name == chosen:
             _import(name).add_arguments(command)
-    arguments = parser.parse_args(argv)
-    return arguments, _import(arguments.command)
+    return parser
 
 
 def _import(name: str) -> ModuleType:
     return importlib.import_module(PROGRAMS[name][0])
+
+
+def _let_any_name_be_printed() -> None:
+    """Shows what the terminal's encoding lacks as an escape, instead of failing at it."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Recordings through a recognizer, a few minutes at a time, none of which can stop the others."""
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -68,7 +68,7 @@ class Recognition:
 
 def transcribe(
     recognizer: BatchRecognizer, utterances: Sequence[Utterance], *, quiet: bool = False
-) -> Iterator[Result]:
+) -> Generator[Result, None, None]:
     """Transcribes recordings as they are asked for, holding a few minutes of audio at a time.
 
     Args:

@@ -312,7 +312,7 @@ def test_voices_never_heard_are_understood(tmp_path: Path) -> None:
 
 def _parse(words: list[str]) -> argparse.Namespace:
     assert words[0] == "asr"
-    return cli._parse(words[1:])[0]
+    return cli.parser_for(words[1:]).parse_args(words[1:])
 
 
 def _at_rate(voice: Voice, rate: int) -> Voice:

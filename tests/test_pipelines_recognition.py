@@ -170,5 +170,5 @@ def test_progress_counts_seconds_where_they_are_known_and_recordings_elsewhere(
 def test_a_reader_who_has_had_enough_ends_the_work(capsys: pytest.CaptureFixture[str]) -> None:
     results = transcribe(Listener(), utterances_of([60, 60]))
     next(results)
-    results.close()  # type: ignore[attr-defined]
+    results.close()
     assert "stopped at 50%" in capsys.readouterr().err

@@ -1,0 +1,428 @@
+"""`asr transcribe`: what goes where, what is refused, and what a failure costs."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from asr.audio import SAMPLE_RATE, write_wav
+from asr.errors import DecodingError
+from asr.manifest import read_manifest
+from asr.text import TextOptions
+from asr.transcript import Transcript, Word
+from pipelines import cli, network
+from pipelines.evaluate import read_hypotheses
+
+Samples = npt.NDArray[np.float32]
+Command = Callable[..., int]
+
+WORDS = {1: "one", 2: "two", 3: "three", 4: "", 5: "né d'oc"}
+
+
+class Listener:
+    """Hears the length of a recording, in tenths of a second; 9 of them are too much for it."""
+
+    text = TextOptions()
+
+    def transcribe_batch(self, recordings: Sequence[Samples]) -> list[Transcript]:
+        tenths = [round(10 * len(samples) / SAMPLE_RATE) for samples in recordings]
+        if 9 in tenths:
+            raise DecodingError("too much")
+        return [
+            Transcript(
+                text=WORDS[n],
+                words=(Word(text=WORDS[n], start_s=0.0, end_s=n / 10),),
+                duration_s=n / 10,
+                language="en",
+                log_probability=-1.0,
+            )
+            for n in tenths
+        ]
+
+
+@pytest.fixture
+def asr(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Command:
+    """Runs the command in tmp_path with the listener as its model."""
+    monkeypatch.setattr(network, "load_recognizer", lambda _: Listener())
+    monkeypatch.chdir(tmp_path)
+
+    def run(*words: str | Path) -> int:
+        return cli.main(["transcribe", "--model", "any", *map(str, words)])
+
+    return run
+
+
+@pytest.fixture
+def refusing(asr: Command, monkeypatch: pytest.MonkeyPatch) -> Command:
+    """The command, failing if it opens the model: what is refused is refused before."""
+
+    def refuse(_: object) -> None:
+        raise AssertionError("the model was opened")
+
+    monkeypatch.setattr(network, "load_recognizer", refuse)
+    return asr
+
+
+def spoken(path: Path | str, tenths: int) -> Path:
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    noise = np.random.default_rng(tenths).uniform(-0.1, 0.1, SAMPLE_RATE * tenths // 10)
+    write_wav(path, noise.astype(np.float32))
+    return path
+
+
+def manifest(path: Path | str, *records: Mapping[str, object]) -> Path:
+    path = Path(path)
+    path.write_text("".join(f"{json.dumps(dict(record))}\n" for record in records), "utf-8")
+    return path
+
+
+def records(path: Path | str) -> list[dict[str, object]]:
+    return [json.loads(line) for line in Path(path).read_text("utf-8").splitlines()]
+
+
+def tree(folder: Path) -> list[str]:
+    return sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
+
+
+# To the screen
+
+
+def test_one_recording_is_its_text(asr: Command, capsys: pytest.CaptureFixture[str]) -> None:
+    spoken("a.wav", 1)
+    assert asr("a.wav") == 0
+    out, err = capsys.readouterr()
+    assert out == "one\n"
+    assert "1 recordings" in err
+    assert asr("a.wav", "--quiet") == 0
+    assert capsys.readouterr() == ("one\n", "")
+
+
+def test_several_recordings_are_named_in_the_order_asked_for(
+    asr: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, tenths in (("b/x.wav", 3), ("a/x.wav", 1), ("silent.wav", 4)):
+        spoken(name, tenths)
+    assert asr("b/x.wav", "a/x.wav", "silent.wav", "b/x.wav") == 0
+    assert capsys.readouterr().out == (
+        "b/x.wav: three\na/x.wav: one\nsilent.wav: \nb/x.wav: three\n"
+    )
+
+
+def test_a_bad_recording_costs_itself(asr: Command, capsys: pytest.CaptureFixture[str]) -> None:
+    spoken("a.wav", 1)
+    spoken("long.wav", 9)
+    spoken("b.wav", 2)
+    Path("broken.wav").write_bytes(b"RIFF")
+    assert asr("a.wav", "broken.wav", "gone.wav", "long.wav", "b.wav", "--quiet") == 1
+    out, err = capsys.readouterr()
+    assert out == "a.wav: one\nb.wav: two\n"
+    title, *lines = err.splitlines()
+    assert title == "asr: 3 of 5 were not transcribed"
+    assert [line.split(":")[0] for line in lines] == ["  broken.wav", "  gone.wav", "  long.wav"]
+    assert lines[2] == "  long.wav: too much"
+
+
+def test_json_lines_on_the_screen(asr: Command, capsys: pytest.CaptureFixture[str]) -> None:
+    spoken("a.wav", 5)
+    spoken("b.wav", 1)
+    assert asr("a.wav", "--output-format", "json") == 0
+    alone = json.loads(capsys.readouterr().out)
+    assert (alone["text"], "id" in alone) == ("né d'oc", False)
+    assert asr("a.wav", "b.wav", "--output-format", "json") == 0
+    first, second = map(json.loads, capsys.readouterr().out.splitlines())
+    assert first == {"id": "a.wav", **alone}
+    assert second["id"] == "b.wav"
+
+
+def test_a_manifest_shows_ids_and_its_error_rate(
+    asr: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for n in (1, 2):
+        spoken(f"{n}.wav", n)
+    manifest(
+        "m.jsonl",
+        {"audio_filepath": "1.wav", "duration": 0.1, "text": "One.", "id": "x\ny"},
+        {"audio_filepath": "2.wav", "duration": 0.2, "text": "too"},
+    )
+    assert asr("m.jsonl") == 0
+    out, err = capsys.readouterr()
+    assert out == "x?y: one\n2: two\n"
+    assert err.splitlines()[-1].startswith("%WER 50.00 [ 1 / 2, 0 ins, 0 del, 1 sub ] (NFKC")
+
+
+@pytest.mark.parametrize("text", [None, ""])
+def test_the_error_rate_needs_every_text(
+    asr: Command, capsys: pytest.CaptureFixture[str], text: str | None
+) -> None:
+    spoken("1.wav", 1)
+    missing = {} if text is None else {"text": text}
+    manifest(
+        "m.jsonl", {"audio_filepath": "1.wav", "text": "one"}, {"audio_filepath": "1.wav"} | missing
+    )
+    assert asr("m.jsonl") == 0
+    assert ("%WER" in capsys.readouterr().err) == (text is not None)
+
+
+def test_text_comes_as_it_is_recognised(tmp_path: Path) -> None:
+    """Through a pipe too: the first line is there while the second recording is still read."""
+    spoken(tmp_path / "a.wav", 1)
+    program = (
+        "import sys, test_pipelines_transcribe as t, pipelines.recognition as r\n"
+        "from pipelines import cli, network\n"
+        "network.load_recognizer = lambda _: t.Listener()\n"
+        "r._GROUP_S = 0.0\n"
+        "load = r.load_audio\n"
+        "def slow(path, **more):\n"
+        "    if path.name == 'b.wav': sys.stdin.readline()\n"
+        "    return load(path, **more)\n"
+        "r.load_audio = slow\n"
+        "sys.exit(cli.main(['transcribe', '--quiet', '--model', 'm', 'a.wav', 'b.wav']))"
+    )
+    spoken(tmp_path / "b.wav", 2)
+    path = os.pathsep.join([str(Path(__file__).parent), str(Path(__file__).parent.parent)])
+    with subprocess.Popen(
+        [sys.executable, "-c", program],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": path},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout
+        assert process.stdin
+        assert process.stdout.readline() == "a.wav: one\n"
+        process.stdin.write("go on\n")
+        process.stdin.close()
+        assert process.stdout.read() == "b.wav: two\n"
+    assert process.returncode == 0
+
+
+# To files
+
+
+@pytest.mark.parametrize(("form", "options"), [("txt", []), ("json", ["--output-format", "json"])])
+def test_a_folder_gets_a_file_for_each(
+    asr: Command, capsys: pytest.CaptureFixture[str], form: str, options: list[str]
+) -> None:
+    spoken("in/a.wav", 1)
+    spoken("in/b.c.wav", 5)
+    assert asr("in/a.wav", "in/b.c.wav", "gone.wav", "-o", "deep/out", *options) == 1
+    assert capsys.readouterr().out == ""
+    assert tree(Path("deep/out")) == [f"a.{form}", f"b.c.{form}"]
+    content = Path(f"deep/out/b.c.{form}").read_text("utf-8")
+    assert content.endswith("\n")
+    if form == "txt":
+        assert content == "né d'oc\n"
+    else:
+        assert "né" in content
+        assert json.loads(content)["segments"][0]["words"] == [
+            {"word": "né d'oc", "start": 0.0, "end": 0.5}
+        ]
+
+
+@pytest.mark.parametrize("name", ["talk.txt", "talk.json"])
+def test_one_recording_may_name_its_file(
+    asr: Command, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    spoken("a.wav", 1)
+    assert asr("a.wav", "-o", name) == 0
+    content = Path(name).read_text()
+    assert (content == "one\n") if name == "talk.txt" else json.loads(content)["text"] == "one"
+    assert asr("a.wav", "a.wav", "-o", name, "--overwrite") == 2
+    assert "expected a folder or a .jsonl file for 2 recordings" in capsys.readouterr().err
+
+
+def test_files_of_a_manifest_are_named_by_their_ids(asr: Command) -> None:
+    for n in (1, 2):
+        spoken(f"clips/{n}.wav", n)
+    manifest(
+        "m.jsonl",
+        {"audio_filepath": "clips/1.wav"},
+        {"audio_filepath": "clips/2.wav", "id": "two.0"},
+        {"audio_filepath": "clips/2.wav", "offset": 0.1, "duration": 0.1},
+    )
+    assert asr("m.jsonl", "-o", "out") == 0
+    assert tree(Path("out")) == ["clips/1.txt", "clips/2@0.1.txt", "two.0.txt"]
+    assert Path("out/clips/2@0.1.txt").read_text() == "one\n"
+
+
+@pytest.mark.parametrize("key", ["../x", "/x", "a/../../x", "a\nb", "a\0b"])
+def test_an_id_cannot_lead_out_of_the_folder(
+    refusing: Command, capsys: pytest.CaptureFixture[str], key: str
+) -> None:
+    manifest("m.jsonl", {"audio_filepath": "1.wav", "id": key})
+    assert refusing("m.jsonl", "-o", "out") == 1
+    assert "cannot name a file" in capsys.readouterr().err
+
+
+# As a manifest
+
+
+def test_results_are_the_same_lines_with_what_was_heard(
+    asr: Command, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    for n in (1, 2, 9):
+        spoken(f"data/{n}.wav", n)
+    path = manifest(
+        "data/m.jsonl",
+        {"audio_filepath": "1.wav", "duration": 0.1, "text": "one", "note": [1], "speaker": "s"},
+        {"audio_filepath": "2.wav", "text": "two two", "pred_text": "old", "error": "old"},
+        {"audio_filepath": "9.wav", "duration": 0.9, "text": "nine"},
+    )
+    assert asr(path, "-o", "out/result.jsonl") == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert records("out/result.jsonl") == [
+        {
+            **{"audio_filepath": str(tmp_path / "data/1.wav"), "duration": 0.1, "text": "one"},
+            **{"speaker": "s", "id": "1", "note": [1], "pred_text": "one"},
+        },
+        {
+            **{"audio_filepath": str(tmp_path / "data/2.wav"), "duration": 0.2},
+            **{"text": "two two", "id": "2", "pred_text": "two"},
+        },
+        {
+            **{"audio_filepath": str(tmp_path / "data/9.wav"), "duration": 0.9},
+            **{"text": "nine", "id": "9", "pred_text": "", "error": "too much"},
+        },
+    ]
+    assert "%WER 50.00 [ 2 / 4, 0 ins, 2 del, 0 sub ]" in err
+    assert "asr: 1 of 3 was not transcribed\n  9: too much\n" in err
+    # And it is what the other programs read.
+    assert read_hypotheses(Path("out/result.jsonl")) == {"1": "one", "2": "two", "9": ""}
+    assert [item.audio.exists() for item in read_manifest("out/result.jsonl")] == [True] * 3
+
+
+def test_recordings_can_become_a_manifest(asr: Command) -> None:
+    spoken("data/a.wav", 1)
+    assert asr("data/a.wav", "-o", "data/result.jsonl") == 0
+    (line,) = records("data/result.jsonl")
+    assert line == {
+        **{"audio_filepath": "a.wav", "duration": 0.1, "id": "data/a.wav", "pred_text": "one"}
+    }
+
+
+def test_other_lists_are_read_too(asr: Command, capsys: pytest.CaptureFixture[str]) -> None:
+    spoken("data/1.wav", 1)
+    Path("data/list.csv").write_text("wav_filename,wav_filesize,transcript\n1.wav,1,one\n")
+    assert asr("data/list.csv", "--quiet") == 0
+    Path("kaldi").mkdir()
+    Path("kaldi/wav.scp").write_text("utt data/1.wav\n")
+    assert asr("kaldi", "--root", ".", "--quiet") == 0
+    out, err = capsys.readouterr()
+    assert out == "one\none\n"
+    assert err.count("%WER 0.00") == 1
+
+
+@pytest.mark.parametrize("trouble", [KeyboardInterrupt, ZeroDivisionError])
+def test_a_manifest_of_results_is_whole_or_not_there(
+    asr: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, trouble: type[BaseException]
+) -> None:
+    for n in (1, 2):
+        spoken(f"{n}.wav", n)
+    path = manifest("m.jsonl", *({"audio_filepath": f"{n}.wav"} for n in (1, 2)))
+    Path("out").mkdir()
+    heard = Listener.transcribe_batch
+
+    def interrupted(self: Listener, recordings: Sequence[Samples]) -> list[Transcript]:
+        if len(recordings[0]) > SAMPLE_RATE // 10:
+            raise trouble
+        return heard(self, recordings)
+
+    monkeypatch.setattr(Listener, "transcribe_batch", interrupted)
+    monkeypatch.setattr("pipelines.recognition._GROUP_S", 0.0)
+    for before in (None, "as it was\n"):
+        if before:
+            Path("out/result.jsonl").write_text(before)
+        try:
+            code = asr(path, "-o", "out/result.jsonl", "--overwrite")
+        except ZeroDivisionError:
+            code = 1  # a bug keeps its traceback
+        assert code == (130 if trouble is KeyboardInterrupt else 1)
+        assert tree(tmp_path / "out") == (["result.jsonl"] if before else [])
+    assert Path("out/result.jsonl").read_text() == "as it was\n"
+
+
+# Refused before anything is computed
+
+
+@pytest.mark.parametrize("output", ["out", "out/a.txt", "out/result.jsonl"])
+def test_nothing_is_overwritten_unasked(
+    refusing: Command, capsys: pytest.CaptureFixture[str], output: str
+) -> None:
+    spoken("a.wav", 1)
+    Path("out").mkdir()
+    for name in ("a.txt", "result.jsonl"):
+        Path("out", name).write_text("mine")
+    assert refusing("a.wav", "-o", output) == 2
+    assert "is there already; --overwrite replaces it" in capsys.readouterr().err
+    assert {Path("out", name).read_text() for name in ("a.txt", "result.jsonl")} == {"mine"}
+
+
+def test_what_is_there_is_replaced_when_asked(asr: Command) -> None:
+    spoken("a.wav", 1)
+    for path, expected in (("out", "out/a.txt"), ("x.jsonl", "x.jsonl"), ("x.txt", "x.txt")):
+        for _ in range(2):
+            assert asr("a.wav", "-o", path, "--overwrite", "--quiet") == 0
+        assert "one" in Path(expected).read_text()
+
+
+def test_two_recordings_cannot_write_one_file(
+    refusing: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("a/x.wav", "b/x.wav"):
+        spoken(name, 1)
+    assert refusing("a/x.wav", "b/x.wav", "-o", "out", "--overwrite") == 2
+    assert "a/x.wav and b/x.wav would both write out/x.txt" in capsys.readouterr().err
+    assert not Path("out").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (["gone.wav"], 1, "no such file: gone.wav"),
+        (["gone.wav", "also.wav"], 1, "no such file: gone.wav, also.wav"),
+        (["gone.jsonl"], 1, "gone.jsonl: expected a readable file"),
+        (["empty.jsonl"], 1, "empty.jsonl: expected at least one recording"),
+        (["bad.jsonl"], 1, "bad.jsonl: 1 line cannot be understood"),
+        (["plain"], 1, "plain: expected a Kaldi data directory"),
+        (["empty.jsonl", "bad.jsonl"], 2, "expected recordings, or one list of them"),
+        (["a.wav", "plain"], 2, "received plain with more"),
+        (["a.wav", "-o", "a.wav"], 2, "expected a folder, received the file a.wav"),
+    ],
+)
+def test_what_makes_no_sense_is_one_line(
+    refusing: Command,
+    capsys: pytest.CaptureFixture[str],
+    words: list[str],
+    code: int,
+    message: str,
+) -> None:
+    spoken("a.wav", 1)
+    manifest("empty.jsonl")
+    manifest("bad.jsonl", {"text": "no audio"})
+    Path("plain").mkdir()
+    assert refusing(*words) == code
+    out, err = capsys.readouterr()
+    assert (out, err.startswith("asr: ")) == ("", True)
+    assert message in err
+
+
+@pytest.mark.parametrize("output", ["file/out", "file/result.jsonl"])
+def test_a_place_that_cannot_be_written_to_is_one_line(
+    asr: Command, capsys: pytest.CaptureFixture[str], output: str
+) -> None:
+    spoken("a.wav", 1)
+    Path("file").write_text("in the way")
+    assert asr("a.wav", "-o", output) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("asr: file")
+    assert "recordings in" not in err  # nothing was transcribed for nothing
