@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-import asr
 from asr.decoding import DecodingOptions
 from asr.errors import BundleError, OptionsError, VocabularyError
 from asr.features import FeatureOptions
@@ -110,7 +109,7 @@ def model_folders() -> list[Path]:
     """
     chosen = os.environ.get("ASR_MODELS")
     user = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local/share") / "asr/models"
-    installed = Path(asr.__file__).parent.parent / "models" / "pretrained"
+    installed = Path(__file__).parent.parent / "models" / "pretrained"
     return [*([Path(chosen)] if chosen else []), user, installed]
 
 

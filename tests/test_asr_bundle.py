@@ -42,7 +42,7 @@ def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]:
     found = {name: tmp_path / name for name in ("chosen", "user", "installed")}
     monkeypatch.setenv("ASR_MODELS", str(found["chosen"]))
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "user"))
-    monkeypatch.setattr("asr.__file__", str(tmp_path / "installed/asr/__init__.py"))
+    monkeypatch.setattr("asr.bundle.__file__", str(tmp_path / "installed/asr/bundle.py"))
     return {
         "chosen": found["chosen"],
         "user": found["user"] / "asr/models",

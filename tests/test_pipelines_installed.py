@@ -24,7 +24,7 @@ CARD = """# A model
 def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("ASR_MODELS", str(tmp_path / "models"))
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
-    monkeypatch.setattr("asr.__file__", str(tmp_path / "asr/__init__.py"))
+    monkeypatch.setattr("asr.bundle.__file__", str(tmp_path / "asr/bundle.py"))
     return tmp_path / "models"
 
 
