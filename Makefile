@@ -14,7 +14,7 @@ help: ## list these commands
 setup: $(VENV)/.ready ## make .venv with everything below in it (the others do this by themselves)
 
 demo: $(VENV)/.ready ## make a small corpus, train, transcribe and evaluate, in about five minutes
-	$(VENV)/bin/asr demo
+	$(VENV)/bin/asr demo --overwrite
 
 test: $(VENV)/.ready ## run every test, those that train a network included
 	$(RUN) pytest -m ""

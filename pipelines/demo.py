@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 EPILOG = """\
 examples:
-  asr demo                       everything below ./demo, in under five minutes on two cores
+  asr demo                       everything below ./demo, in a few minutes
   asr demo -o /tmp/try --seed 2  other phrases, elsewhere
 
-It needs the extras `demo` (synthetic voices) and `train` (TensorFlow): pip install
-'bilstm-asr[demo,train]'
+It needs the extras `demo` (synthetic voices) and `train` (TensorFlow):
+  pip install 'bilstm-asr[demo,train]'
 """
 
 NUM_STAGES = 4

@@ -26,7 +26,7 @@ EXAMPLES = """examples:
   asr train digits --manifest-root data/fsdd -o runs/digits
   asr train --resume runs/mine                  go on where it was stopped
   asr train my-recipe.toml --from runs/mine -o runs/tuned
-  asr train my-recipe.toml --set training.epochs=5 --set model.cell=gru -o runs/gru
+  asr train my-recipe.toml --set training.epochs=5 -o runs/short
 """
 
 

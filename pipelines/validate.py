@@ -4,8 +4,8 @@ import argparse
 from pathlib import Path
 
 DESCRIPTION = """\
-Checks a manifest (JSON lines), a Kaldi data directory or a Coqui CSV, lists every problem with its
-line number, and says what share of the hours is usable."""
+Checks a manifest (JSON lines), a Kaldi data directory or a Coqui CSV, lists
+every problem with its line number, and says what share of the hours is usable."""
 
 EXAMPLES = """\
 examples:

@@ -89,7 +89,7 @@ def test_every_command_shows_examples_of_itself(
     assert f"  asr {name}" in examples, "the lines of examples are kept as they are"
 
 
-@pytest.mark.parametrize("words", [[], ["transcribe"], ["models"]])
+@pytest.mark.parametrize("words", [[], *([name] for name in cli.PROGRAMS)], ids=str)
 def test_help_fits_80_columns(
     words: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -99,7 +99,7 @@ def _voice(table: Path) -> str:
 CORPUS = Corpus(
     name="arctic",
     title="CMU ARCTIC, 1132 sentences by each of 18 voices",
-    layout="cmu_us_VOICE_arctic/etc/txt.done.data and cmu_us_VOICE_arctic/wav/",
+    layout="cmu_us_VOICE_arctic/ with etc/txt.done.data and wav/",
     licence="free, with its notice",
     read=read,
     part="voice",

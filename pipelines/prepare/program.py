@@ -14,9 +14,10 @@ from pipelines.prepare.splits import SplitOptions
 from pipelines.prepare.unpack import stem, unpack
 
 DESCRIPTION = """\
-Makes manifests (train.jsonl, dev.jsonl, test.jsonl) of a corpus as it was published, in any audio
-format, or of your own recordings. No speaker is on two sides: an official split is kept, and
-where there is none the speakers are dealt out."""
+Makes manifests (train.jsonl, dev.jsonl, test.jsonl) of a corpus as it was
+published, in any audio format, or of your own recordings. No speaker is on two
+sides: an official split is kept, and where there is none the speakers are dealt
+out."""
 
 EXAMPLES = """\
 examples:
@@ -25,12 +26,14 @@ examples:
   the same, listed in a table with columns audio, text, speaker
     asr prepare table recordings.csv -o data/mine --split 0.9,0.1,0
   LibriSpeech, fetched first (subsets by name)
-    asr prepare librispeech corpora/librispeech --download --parts train-clean-100,dev-clean \\
-        -o data/librispeech
+    asr prepare librispeech corpora/librispeech --download \\
+        --parts train-clean-100,dev-clean -o data/librispeech
   spoken digits, tested on two speakers never heard in training
-    asr prepare fsdd FSDD -o data/digits --test-speakers jackson,nicolas --split 0.9,0.1,0
+    asr prepare fsdd FSDD -o data/digits --test-speakers jackson,nicolas \\
+        --split 0.9,0.1,0
   connected digits: three recordings of a speaker joined by pauses
-    asr prepare fsdd FSDD -o data/connected --join 3 --pause 0.1,0.5 --test-speakers jackson
+    asr prepare fsdd FSDD -o data/connected --join 3 --pause 0.1,0.5 \\
+        --test-speakers jackson
 """
 
 

@@ -85,7 +85,7 @@ def _read_lists(root: Path) -> dict[str, str]:
 CORPUS = Corpus(
     name="speech_commands",
     title="Speech Commands, one English word each",
-    layout="WORD/{speaker}_nohash_{n}.wav, testing_list.txt, validation_list.txt",
+    layout="WORD/{speaker}_nohash_{n}.wav, [testing_list.txt, ...]",
     licence="CC BY 4.0",
     read=read,
     part="word",
