@@ -98,7 +98,7 @@ def _refuse_raw(paths: Iterable[Path]) -> None:
 CORPUS = Corpus(
     name="an4",
     title="AN4, names, numbers and spelling in English",
-    layout="etc/an4_train.transcription and .fileids (also _test), wav/",
+    layout="etc/an4_train.transcription and .fileids (and _test), wav/",
     licence="free for research",
     read=read,
     sides=SIDES_OF,

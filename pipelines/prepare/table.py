@@ -147,7 +147,7 @@ def _stretch(row: Mapping[str, str], table: _Table) -> tuple[float, float | None
 CORPUS = Corpus(
     name="table",
     title="your own recordings, listed in a CSV or TSV file",
-    layout="a header: audio (path, ...), text (sentence, ...), [speaker]",
+    layout="a header: audio (or path), text (or sentence), [speaker]",
     licence="yours",
     read=read,
     sides=SUBSETS,
