@@ -318,7 +318,12 @@ def test_stopped_early_its_thread_ends() -> None:
     prefetcher.stop()
     assert time.monotonic() - start < 5
     assert not prefetch_threads()
-    assert list(iterator) == []  # nor does a consumer wait for more
+    rest: list[Batch] = []
+    consumer = threading.Thread(target=lambda: rest.extend(iterator), daemon=True)
+    consumer.start()
+    consumer.join(10)
+    assert not consumer.is_alive(), "waits for batches that will not come"
+    assert rest == []
     prefetcher.stop()  # again does no harm
 
 
