@@ -5,8 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from asr.decoding.posteriors import checked
-from asr.errors import DecodingError
+from asr.decoding.posteriors import check_tokens, checked
 
 
 def ctc_log_probability(log_probs: npt.ArrayLike, tokens: Sequence[int], *, blank_id: int) -> float:
@@ -26,7 +25,7 @@ def ctc_log_probability(log_probs: npt.ArrayLike, tokens: Sequence[int], *, blan
             vocabulary.
     """
     log_probs = checked(log_probs, blank_id=blank_id)
-    _check_tokens(tokens, log_probs.shape[1], blank_id)
+    check_tokens(tokens, log_probs.shape[1], blank_id=blank_id)
     states = np.full(2 * len(tokens) + 1, blank_id)  # _ t1 _ t2 _ … tL _
     states[1::2] = tokens
     # A token may follow another without a blank between only if the two differ.
@@ -50,12 +49,3 @@ def _advance(
     over_blank = np.where(may_skip[2:], alpha[:-2], -np.inf)
     reached[2:] = np.logaddexp(reached[2:], over_blank)
     return reached
-
-
-def _check_tokens(tokens: Sequence[int], vocab_size: int, blank_id: int) -> None:
-    for token in tokens:
-        if token == blank_id or not 0 <= token < vocab_size:
-            raise DecodingError(
-                f"expected tokens other than the blank {blank_id} within a vocabulary of "
-                f"{vocab_size}, received {token}"
-            )

@@ -4,24 +4,40 @@ import numpy.typing as npt
 
 from asr.decoding.greedy import greedy_decode
 from asr.decoding.hypothesis import Hypothesis
+from asr.decoding.lexicon import Lexicon
 from asr.decoding.options import DecodingOptions
 from asr.decoding.prefix_beam import beam_search
+from asr.errors import DecodingError
 
 
-def decode(log_probs: npt.ArrayLike, options: DecodingOptions, *, blank_id: int) -> Hypothesis:
+def decode(
+    log_probs: npt.ArrayLike,
+    options: DecodingOptions,
+    *,
+    blank_id: int,
+    lexicon: Lexicon | None = None,
+) -> Hypothesis:
     """Decodes one utterance as the options say.
 
     Args:
         log_probs: Natural log-probabilities, float [num_steps, vocab_size].
         options: The method and its settings.
         blank_id: Token id of the CTC blank.
+        lexicon: The options' words as tokens, which only their vocabulary can make of them; None
+            if they have none.
 
     Returns:
         The best text found.
 
     Raises:
-        DecodingError: The input is not log-probabilities.
+        DecodingError: The input is not log-probabilities, or words and lexicon do not come
+            together.
     """
+    if bool(options.words) != (lexicon is not None):
+        raise DecodingError(
+            f"expected a lexicon with the options' words and none without, received "
+            f"{len(options.words)} words {'without' if lexicon is None else 'with'} a lexicon"
+        )
     if options.method == "greedy":
         return greedy_decode(log_probs, blank_id=blank_id)
     return beam_search(
@@ -29,4 +45,5 @@ def decode(log_probs: npt.ArrayLike, options: DecodingOptions, *, blank_id: int)
         blank_id=blank_id,
         beam_width=options.beam_width,
         min_token_log_prob=options.min_token_log_prob,
+        lexicon=lexicon,
     )[0]

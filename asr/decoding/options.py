@@ -1,5 +1,6 @@
 """The settings of the decoding stage."""
 
+import collections
 from dataclasses import dataclass
 from typing import Literal
 
@@ -16,15 +17,23 @@ class DecodingOptions:
         beam_width: Prefixes kept from one step to the next (`beam` only).
         min_token_log_prob: A token less probable than this at a step begins nothing new there
             (`beam` only). `-inf` considers every token at every step.
+        words: The only words there are, normalised as the texts the network was trained on, each
+            once and without spaces (`beam` only). None of them: any text is possible.
     """
 
     method: Literal["greedy", "beam"] = "greedy"
     beam_width: int = 16
     # exp(-7) is about 1 in 1000: a trained network leaves two or three tokens a step above it.
     min_token_log_prob: float = -7.0
+    words: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         require(self.method in ("greedy", "beam"), "method 'greedy' or 'beam'", self.method)
         require(self.beam_width >= 1, "beam_width of at least 1", self.beam_width)
         floor = self.min_token_log_prob
         require(floor <= 0, "min_token_log_prob of at most 0", floor)
+        require(self.method == "beam" or not self.words, "method 'beam' with words", self.method)
+        broken = [word for word in self.words if word.split() != [word]]
+        require(not broken, "words of at least one character and no space", broken)
+        repeated = [word for word, n in collections.Counter(self.words).items() if n > 1]
+        require(not repeated, "words once each", repeated)

@@ -1,5 +1,6 @@
 """The one gate through which log-probabilities enter a decoder."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -39,6 +40,20 @@ def checked(log_probs: npt.ArrayLike, *, blank_id: int) -> npt.NDArray[np.float6
         )
     _check_values(array)
     return np.minimum(array.astype(np.float64), 0.0)
+
+
+def check_tokens(tokens: Iterable[int], vocab_size: int, *, blank_id: int) -> None:
+    """Refuses tokens that no text can hold.
+
+    Raises:
+        DecodingError: One is the blank, or outside the vocabulary.
+    """
+    for token in tokens:
+        if token == blank_id or not 0 <= token < vocab_size:
+            raise DecodingError(
+                f"expected tokens other than the blank {blank_id} within a vocabulary of "
+                f"{vocab_size}, received {token}"
+            )
 
 
 def _check_values(array: npt.NDArray[Any]) -> None:

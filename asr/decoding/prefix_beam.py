@@ -5,19 +5,23 @@ and Hannun et al., First-Pass Large Vocabulary Continuous Speech Recognition usi
 Recurrent DNNs (2014), algorithm 1, without its language model.
 """
 
+import functools
 import heapq
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from asr.decoding.hypothesis import Hypothesis
-from asr.decoding.posteriors import checked
+from asr.decoding.lexicon import Lexicon, State
+from asr.decoding.posteriors import check_tokens, checked
 from asr.errors import DecodingError
 
 Prefix = tuple[int, ...]
+WaysOn = Callable[[State], Iterable[tuple[int, State]]]
+"""Where a prefix stands → the tokens that may begin there at this step, and where each leads."""
 
 _NEVER = -math.inf
 
@@ -43,11 +47,12 @@ class _Ending:
 
 
 class _Alignments:
-    """All alignments kept of one prefix."""
+    """All alignments kept of one prefix, which stands at `state` of the lexicon if there is one."""
 
-    __slots__ = ("blank", "token")
+    __slots__ = ("blank", "state", "token")
 
-    def __init__(self) -> None:
+    def __init__(self, state: State) -> None:
+        self.state = state
         self.blank = _Ending()
         self.token = _Ending()
 
@@ -66,6 +71,7 @@ def beam_search(
     blank_id: int,
     beam_width: int,
     min_token_log_prob: float = -math.inf,
+    lexicon: Lexicon | None = None,
 ) -> list[Hypothesis]:
     """Finds the most probable texts, each with the sum over its alignments.
 
@@ -81,61 +87,85 @@ def beam_search(
         min_token_log_prob: A token less probable than this at a step begins nothing new there,
             unless it is the step's best. Blanks and held tokens are always followed. The default
             considers every token at every step.
+        lexicon: The only texts there are: a prefix is kept only while it may still become one of
+            them. A step's best token is then, for each prefix, the best that it may go on with, so
+            that no word is lost because the network would rather write another.
 
     Returns:
         Up to `beam_width` different texts, best first; at least one. `log_probability` is that of
-        the text over the alignments kept; `frames` are those of the best alignment kept.
+        the text over the alignments kept; `frames` are those of the best alignment kept. With a
+        lexicon prefixes that end within a word are no texts; if no others are left, the empty text
+        is returned.
 
     Raises:
-        DecodingError: The input is not log-probabilities, or `beam_width` is below 1.
+        DecodingError: The input is not log-probabilities, `beam_width` is below 1, or the lexicon
+            holds the blank or tokens outside the vocabulary.
     """
     if beam_width < 1:
         raise DecodingError(f"expected beam_width of at least 1, received {beam_width}")
     log_probs = checked(log_probs, blank_id=blank_id)
-    beam: dict[Prefix, _Alignments] = {(): _Alignments()}
+    if lexicon is not None:
+        check_tokens(lexicon.tokens, log_probs.shape[1], blank_id=blank_id)
+    beam: dict[Prefix, _Alignments]
+    beam = {(): _Alignments(lexicon.start if lexicon is not None else ())}
     beam[()].blank.add(0.0, 0.0, (), _NEVER)
     for frame, row in enumerate(log_probs):
-        beginners = _beginners(row, blank_id, min_token_log_prob)
-        beam = _keep_best(_step(beam, frame, row.tolist(), beginners, blank_id), beam_width)
-    return [_hypothesis(*item) for item in beam.items()] or [
-        # Some step allows no token at all.
-        Hypothesis(tokens=(), frames=(), log_probability=_NEVER)
-    ]
+        ways_on = _ways_on(row, blank_id, min_token_log_prob, lexicon)
+        beam = _keep_best(_step(beam, frame, row.tolist(), ways_on, blank_id), beam_width)
+    return [
+        _hypothesis(prefix, kept)
+        for prefix, kept in beam.items()
+        if lexicon is None or not prefix or lexicon.is_end(kept.state)
+    ] or [_silence(log_probs, blank_id)]
 
 
-def _beginners(row: npt.NDArray[np.float64], blank_id: int, floor: float) -> list[int]:
-    """Returns the tokens probable enough at a step to begin there."""
-    allowed = np.flatnonzero(row >= min(floor, row.max()))
-    return [token for token in allowed.tolist() if token != blank_id]
+def _ways_on(
+    row: npt.NDArray[np.float64], blank_id: int, floor: float, lexicon: Lexicon | None
+) -> WaysOn:
+    """Returns which tokens are probable enough at a step to begin there."""
+    if lexicon is not None:
+        return functools.partial(_ways_within, lexicon, row.tolist(), floor)
+    probable = np.flatnonzero(row >= min(floor, row.max())).tolist()
+    free: list[tuple[int, State]] = [(token, ()) for token in probable if token != blank_id]
+    return lambda _: free
+
+
+def _ways_within(
+    lexicon: Lexicon, row: list[float], floor: float, state: State
+) -> list[tuple[int, State]]:
+    allowed = lexicon.ways_on(state)
+    floor = min(floor, max((row[token] for token in allowed), default=_NEVER))
+    return [way for way in allowed.items() if row[way[0]] >= floor]
 
 
 def _step(
     beam: dict[Prefix, _Alignments],
     frame: int,
     row: list[float],
-    beginners: Iterable[int],
+    ways_on: WaysOn,
     blank_id: int,
 ) -> dict[Prefix, _Alignments]:
     """Lets every prefix of the beam go on by one step in every way."""
     grown: dict[Prefix, _Alignments] = {}
 
-    def at(prefix: Prefix) -> _Alignments:
+    def at(prefix: Prefix, state: State) -> _Alignments:
         if prefix not in grown:
-            grown[prefix] = _Alignments()
+            grown[prefix] = _Alignments(state)
         return grown[prefix]
 
     for prefix, kept in beam.items():
         last = prefix[-1] if prefix else blank_id
-        here, total, best = at(prefix), kept.total, kept.likelier
+        here, total, best = at(prefix, kept.state), kept.total, kept.likelier
         here.blank.add(total + row[blank_id], best.best + row[blank_id], best.frames, _NEVER)
         if prefix:
             here.token.add(*_held(kept.token, frame, row[last]))
-        for token in beginners:
+        for token, state in ways_on(kept.state):
             # The same letter twice needs a blank between; without one it is the letter held.
             source = kept.blank if token == last else best
             mass = kept.blank.total if token == last else total
             p = row[token]
-            at((*prefix, token)).token.add(mass + p, source.best + p, (*source.frames, frame), p)
+            there = at((*prefix, token), state).token
+            there.add(mass + p, source.best + p, (*source.frames, frame), p)
     return grown
 
 
@@ -163,6 +193,12 @@ def _hypothesis(prefix: Prefix, kept: _Alignments) -> Hypothesis:
     # A sum of probabilities may round to a hair above 1.
     total = min(kept.total, 0.0)
     return Hypothesis(tokens=prefix, frames=kept.likelier.frames, log_probability=total)
+
+
+def _silence(log_probs: npt.NDArray[np.float64], blank_id: int) -> Hypothesis:
+    """Returns the empty text, which blanks alone spell."""
+    log_probability = float(log_probs[:, blank_id].sum())
+    return Hypothesis(tokens=(), frames=(), log_probability=log_probability)
 
 
 def _log_add(a: float, b: float) -> float:
