@@ -1,7 +1,7 @@
 """The recognizer: feature settings, a vocabulary, a decoder and a network, joined."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +9,8 @@ import numpy.typing as npt
 
 from asr.audio import SAMPLE_RATE, load_audio, resample
 from asr.batch import batches_by_length, pad
-from asr.decoding import DecodingOptions, decode
+from asr.decoder import Decoder
+from asr.decoding import DecodingOptions
 from asr.errors import AudioError
 from asr.features import FeatureOptions, extract, step_s
 from asr.text import TextOptions
@@ -42,6 +43,9 @@ class Recognizer:
         vocabulary: What its tokens spell.
         decoding: How its output becomes a hypothesis.
         network: Any callable from features and lengths to logits and lengths.
+
+    Raises:
+        VocabularyError: The vocabulary cannot spell some of the decoding's words.
     """
 
     features: FeatureOptions
@@ -49,6 +53,10 @@ class Recognizer:
     vocabulary: Vocabulary
     decoding: DecodingOptions
     network: Network
+    _decoder: Decoder = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_decoder", Decoder(self.decoding, self.vocabulary))
 
     def transcribe(self, recording: Path | str | Floats) -> Transcript:
         """Transcribes one audio file, or float32 samples [num_samples] at 16 kHz.
@@ -105,7 +113,7 @@ class Recognizer:
             yield log_softmax(row[:length])
 
     def _transcript(self, log_probs: Floats, duration_s: float) -> Transcript:
-        hypothesis = decode(log_probs, self.decoding, blank_id=self.vocabulary.blank_id)
+        hypothesis = self._decoder(log_probs)
         words = words_of(hypothesis, self.vocabulary, features=self.features, duration_s=duration_s)
         return Transcript(
             text=" ".join(word.text for word in words),

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 
 from asr.bundle import NETWORK_FILE, Bundle, write_settings
-from asr.decoding import decode
+from asr.decoder import Decoder
 from asr.errors import TrainingError
 from asr.files import replacing
 from asr.recognizer import log_softmax
@@ -65,6 +65,9 @@ class Trainer:
         run: Where everything is written.
         base: A network whose weights to begin with, or None.
         log: Where the epochs' table goes.
+
+    Raises:
+        VocabularyError: The alphabet cannot spell some of the decoding's words.
     """
 
     def __init__(
@@ -79,6 +82,7 @@ class Trainer:
     ) -> None:
         keras.utils.set_random_seed(recipe.training.seed)
         self.recipe, self.corpus, self.store, self.run, self.log = recipe, corpus, store, run, log
+        self.decoder = Decoder(recipe.decoding, corpus.vocabulary)
         self.maker = BatchMaker(corpus, store, recipe)
         self.plans = [self.maker.plan(epoch) for epoch in range(recipe.training.epochs)]
         self.network = build_bilstm(
@@ -173,7 +177,7 @@ class Trainer:
         state = self.state
         self.checkpoint()
         with self._averaged():
-            result = evaluate_dev(self.trainer, self.corpus, self.store, self.recipe)
+            result = evaluate_dev(self.trainer, self.corpus, self.store, self.recipe, self.decoder)
             row = self._row(plan, result)
             is_best = state.best_wer is None or result.score.wer < state.best_wer
             if is_best:
@@ -236,9 +240,9 @@ class Trainer:
 
 
 def evaluate_dev(
-    trainer: CTCTrainer, corpus: Corpus, store: FeatureStore, recipe: Recipe
+    trainer: CTCTrainer, corpus: Corpus, store: FeatureStore, recipe: Recipe, decoder: Decoder
 ) -> DevResult:
-    """Runs the network over the dev speech and decodes it as the recipe says."""
+    """Runs the network over the dev speech and decodes it as the recognizer will."""
     network = KerasNetwork(trainer.network)
     blank_id = corpus.vocabulary.blank_id
     hypotheses: dict[str, str] = {}
@@ -248,7 +252,7 @@ def evaluate_dev(
         loss, count = _dev_loss(batch, logits, blank_id=blank_id)
         total, num_labels = total + loss, num_labels + count
         for key, row, length in zip(batch.ids, logits, lengths, strict=True):
-            tokens = decode(log_softmax(row[:length]), recipe.decoding, blank_id=blank_id).tokens
+            tokens = decoder(log_softmax(row[:length])).tokens
             hypotheses[key] = " ".join(corpus.vocabulary.decode(tokens).split())
     references = {example.id: example.text for example in corpus.dev}
     shown = corpus.dev[:: max(len(corpus.dev) // 3, 1)][:3]

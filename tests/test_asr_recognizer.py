@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from asr.audio import SAMPLE_RATE, resample, write_wav
 from asr.decoding import DecodingOptions
-from asr.errors import AudioError, DecodingError
+from asr.errors import AudioError, DecodingError, VocabularyError
 from asr.features import FeatureOptions, extract, step_s
 from asr.recognizer import Floats, Recognizer, log_softmax
 from asr.text import TextOptions
@@ -62,6 +62,16 @@ def test_a_recordings_transcript_does_not_depend_on_the_others(
         assert transcript.text == " ".join(word.text for word in transcript.words)
         assert all(word.end_s <= transcript.duration_s for word in transcript.words)
         assert transcript.language == "de"
+
+
+def test_a_closed_vocabulary_is_all_that_is_written() -> None:
+    words = ("abba", "cab", "dad")
+    machine = recognizer(decoding=DecodingOptions(method="beam", words=words))
+    transcript = machine.transcribe(noise(16_000))
+    assert transcript.words
+    assert {word.text for word in transcript.words} <= set(words)
+    with pytest.raises(VocabularyError, match="'zebra'"):
+        recognizer(decoding=DecodingOptions(method="beam", words=("abba", "zebra")))
 
 
 def test_transcripts_come_in_the_order_of_the_recordings() -> None:

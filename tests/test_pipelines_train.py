@@ -27,7 +27,7 @@ import soundfile
 
 import pipelines.trainer
 from asr.bundle import open_bundle
-from asr.errors import AudioError, ManifestError, TrainingError
+from asr.errors import AudioError, ManifestError, TrainingError, VocabularyError
 from asr.manifest import Utterance
 from asr.scoring import score
 from pipelines.checkpoint import load_checkpoint
@@ -38,7 +38,7 @@ from pipelines.network import load_network, load_recognizer
 from pipelines.recipe import Recipe, load_recipe, read_recipe
 from pipelines.run_folder import RunFolder
 from pipelines.train import TrainingResult, train
-from pipelines.trainer import DevResult, Trainer
+from pipelines.trainer import DevResult, Trainer, evaluate_dev
 
 ROOT = Path(__file__).resolve().parent.parent
 TONES_HZ = {"a": 500, "b": 1200, "c": 2500, "d": 4000}
@@ -639,6 +639,25 @@ def test_a_tuned_model_is_better_from_the_start(trained: Trained, tmp_path: Path
     tuned = start(speech, tmp_path / "tuned", base=trained.run, training=training)
     afresh = start(speech, tmp_path / "afresh", training=training)
     assert tuned.dev_wer < 0.3 < afresh.dev_wer
+
+
+def test_dev_is_decoded_as_the_recognizer_will(trained: Trained, tmp_path: Path) -> None:
+    speech = make_corpus(tmp_path / "speech", "ab", num_train=4, num_dev=3)
+    tables = {"decoding": {"method": "beam", "words": ["a", "bab"]}}
+    trainer = beginning(speech, tmp_path / "run", trained.run, **tables)
+    result = evaluate_dev(
+        trainer.trainer, trainer.corpus, trainer.store, trainer.recipe, trainer.decoder
+    )
+    assert len(result.samples) == 3
+    assert {word for *_, text in result.samples for word in text.split()} == {"a", "bab"}
+
+
+def test_a_word_outside_the_alphabet_is_refused_before_the_run(
+    speech: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(VocabularyError, match=r"received 'zebra'$"):
+        start(speech, tmp_path / "run", decoding={"method": "beam", "words": ["ab", "zebra"]})
+    assert not (tmp_path / "run").exists()
 
 
 # Folders
