@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from asr.errors import OptionsError
+from pipelines.usage import UsageError
 
 if TYPE_CHECKING:
     from asr.manifest import Utterance
@@ -67,7 +67,7 @@ def demo(
         quiet: Show no progress.
 
     Raises:
-        OptionsError: There is something in the folder already.
+        UsageError: There is something in the folder already.
         MissingExtraError: espeak-ng or TensorFlow is not installed.
     """
     from pipelines.demo_corpus import SIZES, make_corpus
@@ -148,7 +148,7 @@ def run(arguments: argparse.Namespace) -> int:
     from pipelines.summary import summary
 
     if arguments.seed < 0:
-        raise OptionsError(f"--seed: expected a number from 0 on, received {arguments.seed}")
+        raise UsageError(f"--seed: expected a number from 0 on, received {arguments.seed}")
     start_s = time.monotonic()
     result = demo(
         arguments.output,
@@ -198,9 +198,9 @@ class _Stages:
 
 def _check_folder(folder: Path, *, overwrite: bool) -> None:
     if folder.exists() and not folder.is_dir():
-        raise OptionsError(f"expected a folder for the demo, received the file {folder}")
+        raise UsageError(f"expected a folder for the demo, received the file {folder}")
     if not overwrite and folder.is_dir() and any(folder.iterdir()):
-        raise OptionsError(f"{folder} is not empty; --overwrite replaces an earlier demo in it")
+        raise UsageError(f"{folder} is not empty; --overwrite replaces an earlier demo in it")
 
 
 def _write_transcripts(

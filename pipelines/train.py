@@ -20,6 +20,7 @@ from pipelines.network import import_backend, load_network, require_backend
 from pipelines.recipe import Recipe, load_recipe
 from pipelines.run_folder import RunFolder
 from pipelines.training_log import TrainingLog, duration
+from pipelines.usage import UsageError
 
 EXAMPLES = """examples:
   asr train my-recipe.toml -o runs/mine
@@ -160,7 +161,7 @@ def run(arguments: argparse.Namespace) -> int:
         result = _resume(arguments)
     else:
         if arguments.recipe is None or arguments.output is None:
-            raise TrainingError("expected a recipe and -o RUN, or --resume RUN")
+            raise UsageError("expected a recipe and -o RUN, or --resume RUN")
         recipe = load_recipe(
             arguments.recipe, root=arguments.manifest_root, settings=arguments.settings
         )
@@ -182,7 +183,7 @@ def _resume(arguments: argparse.Namespace) -> TrainingResult:
     given["--manifest-root"] = arguments.manifest_root
     clashing = [name for name, value in given.items() if value is not None]
     if clashing:
-        raise TrainingError(
+        raise UsageError(
             f"--resume goes on with the run's own recipe and cannot take {', '.join(clashing)}"
         )
     folder = RunFolder(arguments.resume)

@@ -253,7 +253,7 @@ def test_an_earlier_demo_is_replaced_only_when_asked(
 ) -> None:
     assert cli.main(["demo", "-o", "here", "--quiet"]) == 0
     untrained.clear()
-    assert cli.main(["demo", "-o", "here", "--quiet"]) == 1
+    assert cli.main(["demo", "-o", "here", "--quiet"]) == 2
     assert "--overwrite" in capsys.readouterr().err
     assert untrained == {}
     assert cli.main(["demo", "-o", "here", "--quiet", "--overwrite"]) == 0
@@ -289,7 +289,7 @@ def test_without_espeak_nothing_is_begun(
 
 
 def test_a_negative_seed_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["demo", "--seed", "-1"]) == 1
+    assert cli.main(["demo", "--seed", "-1"]) == 2
     assert "--seed" in capsys.readouterr().err
 
 
