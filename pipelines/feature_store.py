@@ -28,6 +28,8 @@ Floats = npt.NDArray[np.float32]
 FORMAT = 1
 """Raised whenever the same settings would give other numbers."""
 
+HEADER_BYTES = 8
+
 
 def load_speech(utterance: Utterance, *, speed: float = 1.0) -> Floats:
     """Reads an utterance's samples, float32 [num_samples] at 16 kHz, played at a given speed.
@@ -106,21 +108,38 @@ class FeatureStore:
         """Returns the kept features, memory-mapped, after computing them if need be."""
         path = self._path(utterance, speed)
         try:
-            return np.load(path, mmap_mode="r", allow_pickle=False)
-        except (FileNotFoundError, ValueError, EOFError):  # not there, or torn by a loss of power
+            return self._read(path)
+        except (FileNotFoundError, ValueError):  # not there, or torn by a loss of power
             self._compute(utterance, speed, path)
-        return np.load(path, mmap_mode="r", allow_pickle=False)
+        return self._read(path)
+
+    def _read(self, path: Path) -> Floats:
+        """Returns a file's features: their number of frames as 8 bytes, then the float32 values.
+
+        Not numpy's own format: it parses a Python literal, and in Python 3.11 two threads that
+        parse at once can crash each other (python/cpython#106905).
+
+        Raises:
+            ValueError: The file's size is not the one it states.
+        """
+        with path.open("rb") as file:
+            num_frames = int.from_bytes(file.read(HEADER_BYTES), "little")
+        width = self.options.num_features // self.options.stack
+        if num_frames == 0 or path.stat().st_size != HEADER_BYTES + 4 * num_frames * width:
+            raise ValueError(f"{path}: expected {num_frames} frames of {width} values")
+        return np.memmap(path, "<f4", "r", offset=HEADER_BYTES, shape=(num_frames, width))
 
     def _compute(self, utterance: Utterance, speed: float, path: Path) -> None:
         features = frame_features(load_speech(utterance, speed=speed), self.options)
+        header = len(features).to_bytes(HEADER_BYTES, "little")
         with replacing(path, durable=False) as aside:
-            np.save(aside, features, allow_pickle=False)
+            aside.write_bytes(header + features.astype("<f4").tobytes())
 
     def _path(self, utterance: Utterance, speed: float) -> Path:
         part = [_content_digest(utterance.audio), utterance.offset_s, utterance.duration_s, speed]
         key = hashlib.blake2b((self._settings + json.dumps(part)).encode(), digest_size=16)
         name = key.hexdigest()
-        return self.folder / name[:2] / f"{name}.npy"
+        return self.folder / name[:2] / f"{name}.f32"
 
 
 def _content_digest(path: Path) -> str:

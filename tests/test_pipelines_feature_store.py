@@ -177,7 +177,7 @@ def test_a_torn_file_is_computed_again(
     store: FeatureStore, calls: Calls, utterance: Utterance, torn: str
 ) -> None:
     features = np.array(store.load(utterance))
-    (path,) = store.folder.rglob("*.npy")
+    (path,) = store.folder.rglob("*.f32")
     data = path.read_bytes()
     broken = {"empty": b"", "half": data[: len(data) // 2], "header": data[:20], "other": b"x" * 99}
     path.write_bytes(broken[torn])
@@ -185,7 +185,7 @@ def test_a_torn_file_is_computed_again(
     assert (lengths, failures) == ({("one", 1.0): 51}, {})
     np.testing.assert_array_equal(store.load(utterance), features)
     assert len(calls) == 2
-    assert [item.name for item in store.folder.rglob("*.npy")] == [path.name]
+    assert [item.name for item in store.folder.rglob("*.f32")] == [path.name]
 
 
 def test_what_cannot_be_read_is_reported_by_id(
