@@ -313,5 +313,5 @@ def _num_more(difference: float, standard_error: float, num_utterances: int) -> 
 
 def _round_up(count: int) -> int:
     """Returns a count to two digits: the third of an estimate like this means nothing."""
-    unit = 10 ** max(0, len(str(count)) - 2)
+    unit: int = 10 ** max(0, len(str(count)) - 2)
     return -(-count // unit) * unit
