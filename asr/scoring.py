@@ -5,7 +5,7 @@ utterances' rates. WER is not clamped: a transcript with more insertions than th
 words scores above 1.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, cast
 
@@ -13,12 +13,15 @@ from asr.errors import ScoringError
 from asr.text import TextOptions, describe_normalisation, normalise_text
 
 if TYPE_CHECKING:
-    from jiwer import AlignmentChunk, CharacterOutput, WordOutput
+    from jiwer import AlignmentChunk
 
 Kind = Literal["equal", "substitute", "delete", "insert"]
 
 NUM_IDS_NAMED = 10
 """Ids that an error names before it only counts the rest."""
+
+_BLOCK = 1_000
+"""Utterances aligned at once: the alignments of all characters of a corpus would fill memory."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +47,19 @@ class ErrorCounts:
     def rate(self) -> float:
         """Errors ÷ reference units; with an empty reference the insertions, as in jiwer 4."""
         return self.errors / max(self.num_reference, 1)
+
+    @property
+    def match_error_rate(self) -> float:
+        """Errors ÷ all pairs of the alignment, from 0 to 1; 0 where there are none."""
+        return self.errors / max(self.num_reference + self.insertions, 1)
+
+    @property
+    def information_preserved(self) -> float:
+        """Hits ÷ reference × hits ÷ hypothesis; of two empty sides all is preserved."""
+        num_hypothesis = self.hits + self.substitutions + self.insertions
+        if not self.num_reference or not num_hypothesis:
+            return float(self.num_reference == num_hypothesis)
+        return self.hits / self.num_reference * (self.hits / num_hypothesis)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,25 +152,34 @@ def score(
     Raises:
         ScoringError: There is nothing to score, or an id is missing on one side.
     """
-    import jiwer
-
     _check_ids(references, hypotheses)
-    said = [normalise_text(reference, text) for reference in references.values()]
-    recognised = [normalise_text(hypotheses[key], text) for key in references]
-    words = jiwer.process_words(said, recognised)
-    characters = jiwer.process_characters(said, recognised)
-    rows = tuple(_rows(list(references), said, recognised, words, characters))
+    rows = tuple(_rows(references, hypotheses, text))
+    words = add_counts(row.words for row in rows)
+    characters = add_counts(row.characters for row in rows)
     return Score(
-        words=_counts(words),
-        characters=_counts(characters),
-        wer=float(words.wer),
-        cer=float(characters.cer),
-        mer=float(words.mer),
-        wil=float(words.wil),
-        wip=float(words.wip),
+        words=words,
+        characters=characters,
+        wer=words.rate,
+        cer=characters.rate,
+        mer=words.match_error_rate,
+        wil=1 - words.information_preserved,
+        wip=words.information_preserved,
         sentence_error_rate=sum(row.words.errors > 0 for row in rows) / len(rows),
         rows=rows,
         normalisation=describe_normalisation(text),
+    )
+
+
+def add_counts(counts: Iterable[ErrorCounts]) -> ErrorCounts:
+    """Returns the sum of counts; of none, zeros."""
+    hits = substitutions = deletions = insertions = 0
+    for one in counts:
+        hits += one.hits
+        substitutions += one.substitutions
+        deletions += one.deletions
+        insertions += one.insertions
+    return ErrorCounts(
+        hits=hits, substitutions=substitutions, deletions=deletions, insertions=insertions
     )
 
 
@@ -180,34 +205,30 @@ def some_ids(ids: Sequence[str]) -> str:
     return f"{text} and {rest} more" if rest > 0 else text
 
 
-def _counts(output: "WordOutput | CharacterOutput") -> ErrorCounts:
-    return ErrorCounts(
-        hits=output.hits,
-        substitutions=output.substitutions,
-        deletions=output.deletions,
-        insertions=output.insertions,
-    )
-
-
 def _rows(
-    ids: Sequence[str],
-    said: Sequence[str],
-    recognised: Sequence[str],
-    words: "WordOutput",
-    characters: "CharacterOutput",
-) -> Iterable[UtteranceScore]:
-    for n, key in enumerate(ids):
-        spans = words.alignments[n]
-        yield UtteranceScore(
-            id=key,
-            reference=said[n],
-            hypothesis=recognised[n],
-            words=_counts_of(spans),
-            characters=_counts_of(characters.alignments[n]),
-            alignment=tuple(
-                _chunk(span, words.references[n], words.hypotheses[n]) for span in spans
-            ),
-        )
+    references: Mapping[str, str], hypotheses: Mapping[str, str], text: TextOptions
+) -> Iterator[UtteranceScore]:
+    import jiwer
+
+    ids = list(references)
+    for start in range(0, len(ids), _BLOCK):
+        block = ids[start : start + _BLOCK]
+        said = [normalise_text(references[key], text) for key in block]
+        recognised = [normalise_text(hypotheses[key], text) for key in block]
+        words = jiwer.process_words(said, recognised)
+        characters = jiwer.process_characters(said, recognised)
+        for n, key in enumerate(block):
+            spans = words.alignments[n]
+            yield UtteranceScore(
+                id=key,
+                reference=said[n],
+                hypothesis=recognised[n],
+                words=_counts_of(spans),
+                characters=_counts_of(characters.alignments[n]),
+                alignment=tuple(
+                    _chunk(span, words.references[n], words.hypotheses[n]) for span in spans
+                ),
+            )
 
 
 def _counts_of(spans: "Sequence[AlignmentChunk]") -> ErrorCounts:

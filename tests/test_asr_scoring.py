@@ -142,3 +142,10 @@ def test_any_corpus_agrees_with_jiwer_and_with_its_rows(pairs: list[tuple[str, s
         assert [word for chunk in row.alignment for word in chunk.hypothesis] == hypothesis.split()
         assert row.characters.errors == edit_distance(reference, hypothesis)
         assert row.words.num_reference == len(reference.split())
+
+
+def test_a_corpus_is_aligned_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    pairs = [("a b c", "a c"), ("", "x"), ("d", "d e"), ("f", ""), ("g h", "h g")]
+    whole = score_pairs(*pairs)
+    monkeypatch.setattr("asr.scoring._BLOCK", 2)
+    assert score_pairs(*pairs) == whole
