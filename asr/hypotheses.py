@@ -6,6 +6,7 @@ CTM          NIST's words with times, `file channel start duration word [confide
 TRN          NIST's `words (id)`
 Kaldi        `text` or a `.txt` file of lines `id words`; a data directory
 Coqui        a CSV with `wav_filename` and `transcript`
+report       the folder of an evaluation, with `utterances.jsonl` in it
 
 An id that no reference has is looked up by the name of the reference's audio file, since most
 programs name their output after their input.
@@ -32,6 +33,8 @@ from asr.manifest import (
 )
 from asr.scoring import some_ids
 
+REPORT_FILE = "utterances.jsonl"
+
 
 def read_hypotheses(path: Path | str) -> dict[str, str]:
     """Reads finished transcripts; the format is known by the file's name and content.
@@ -47,6 +50,8 @@ def read_hypotheses(path: Path | str) -> dict[str, str]:
         ScoringError: An id is there twice, or a line has no transcript.
     """
     path = Path(path)
+    if (path / REPORT_FILE).is_file():
+        path = path / REPORT_FILE
     if path.is_dir() and not (path / "wav.scp").exists():
         return _read_whisper_folder(path)
     match path.suffix.lower():

@@ -1,17 +1,27 @@
 """`asr evaluate`: how good transcripts are, of a model or already finished."""
 
 import argparse
-import json
-from collections.abc import Iterable, Mapping
-from dataclasses import replace
+import sys
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from asr.errors import OptionsError, ScoringError
+from asr.errors import OptionsError
+from pipelines.baseline import read_baseline
+from pipelines.pairing import (
+    AllowMissing,
+    add_scoring_arguments,
+    pair,
+    text_options,
+    texts_of,
+    utterances_by_id,
+)
 
 if TYPE_CHECKING:
     from asr.manifest import Utterance
     from asr.text import TextOptions
+    from asr.vocabulary import Vocabulary
+    from pipelines.baseline import Baseline
     from pipelines.evaluation import Evaluation
 
 EPILOG = """\
@@ -19,7 +29,9 @@ examples:
   asr evaluate --model runs/digits/model test.jsonl -o report/
       transcribes test.jsonl, scores it, and writes report/index.html
   asr evaluate --hyp result.jsonl --ref test.jsonl
-      scores finished transcripts (the key pred_text of each line, else text)
+      scores finished transcripts: JSON lines (pred_text, else text), whisper's JSON, CTM, TRN
+  asr evaluate --model NAME test.jsonl --fail-if "wer > 0.12" --fail-if "worse than main/"
+      exits with 1 if the model is not good enough, or got worse beyond luck
 """
 
 
@@ -31,7 +43,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "manifest", nargs="?", type=Path, help="references to transcribe: JSON lines, Kaldi, CSV"
     )
     parser.add_argument("--model", help="a model's folder or name; transcribes MANIFEST")
-    parser.add_argument("--hyp", type=Path, metavar="FILE", help="finished transcripts to score")
+    parser.add_argument(
+        "--hyp", type=Path, metavar="FILE", help="transcripts of any recognizer to score"
+    )
     parser.add_argument("--ref", type=Path, metavar="FILE", help="their references")
     parser.add_argument(
         "-o", "--output", type=Path, metavar="FOLDER", help="write a report here (index.html, …)"
@@ -40,10 +54,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-n", "--rows", type=int, default=10, help="utterances shown, worst first (default 10)"
     )
-    parser.add_argument("--root", type=Path, help="folder that relative audio paths start from")
-    parser.add_argument("--language", help="rules of normalisation (default: the model's, else en)")
-    parser.add_argument("--case", choices=("lower", "upper", "keep"), help="default: lower")
-    parser.add_argument("--punctuation", choices=("remove", "keep"), help="default: remove")
+    add_scoring_arguments(parser)
+    parser.add_argument(
+        "--train-text",
+        type=Path,
+        metavar="FILE",
+        help="the model's training text or manifest, for errors by how rare a word is",
+    )
+    parser.add_argument(
+        "--snr", action="store_true", help="read the recordings for errors by how noisy they are"
+    )
+    parser.add_argument(
+        "--baseline", type=Path, metavar="REPORT", help="say what changed since this report"
+    )
+    parser.add_argument(
+        "--fail-if",
+        action="append",
+        default=[],
+        metavar="CONDITION",
+        help='exit with 1 if "wer > 0.12", "wer > 12%% or cer > 5%%", "worse than REPORT", …',
+    )
     parser.add_argument("--quiet", action="store_true", help="show no progress")
 
 
@@ -51,15 +81,19 @@ def run(arguments: argparse.Namespace) -> int:
     """Runs the program.
 
     Returns:
-        0, or 1 if some recordings could not be transcribed.
+        0, or 1 if some recordings could not be transcribed or a condition of `--fail-if` is met.
 
     Raises:
         AsrError: The arguments, the model, or the lists of utterances do not allow a score.
     """
+    from pipelines.gates import parse_gate, reasons_to_fail
     from pipelines.report import check_folder, write_report
     from pipelines.summary import summary
 
     _check(arguments)
+    # What is wrong with the command is said before an hour is spent on it.
+    gates = [parse_gate(text) for text in arguments.fail_if]
+    baselines = {gate: read_baseline(gate.baseline) for gate in gates if gate.baseline}
     if arguments.output:
         check_folder(arguments.output, overwrite=arguments.overwrite)
     found = _evaluate_model(arguments) if arguments.model else _evaluate_finished(arguments)
@@ -67,7 +101,10 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.output:
         page = write_report(found, arguments.output, overwrite=arguments.overwrite)
         print(f"\nreport: {page}")
-    return 1 if found.failures else 0
+    reasons = reasons_to_fail(gates, found, baselines)
+    for reason in reasons:
+        print(f"asr: failed: {reason}", file=sys.stderr)
+    return 1 if found.failures or reasons else 0
 
 
 def evaluate(
@@ -80,8 +117,14 @@ def evaluate(
     reference_source: str = "",
     audio_s: float = 0.0,
     compute_s: float = 0.0,
+    allow_missing: AllowMissing | None = None,
+    baseline: "Baseline | None" = None,
+    model: str = "",
+    snr_db: Mapping[str, float | None] | None = None,
+    vocabulary: "Vocabulary | None" = None,
+    word_frequencies: Mapping[str, int] | None = None,
 ) -> "Evaluation":
-    """Scores transcripts against the texts of a manifest.
+    """Scores transcripts against the texts of a manifest, and analyses the score.
 
     Args:
         references: The utterances, each with its text.
@@ -92,70 +135,52 @@ def evaluate(
         reference_source: Where the references come from, for the report.
         audio_s: Seconds of audio transcribed; 0 if they were finished before.
         compute_s: Seconds that took.
+        allow_missing: How to count ids that one side lacks; None refuses them.
+        baseline: An earlier report to compare with.
+        model: What transcribed, if that was done here.
+        snr_db: Signal-to-noise ratios by id, for the slices by it.
+        vocabulary: The model's, for the characters it cannot write.
+        word_frequencies: Of the training text, for the slices by vocabulary.
 
     Raises:
         ScoringError: A reference has no text, or ids are double or missing on one side.
     """
     from asr.scoring import score
+    from pipelines.analysis import analyse
+    from pipelines.baseline import change_since
     from pipelines.evaluation import Evaluation
 
-    utterances = _by_id(references)
+    pairs = pair(references, hypotheses, allow_missing=allow_missing)
+    scored = score(pairs.references, pairs.hypotheses, text=text)
+    analysis = analyse(
+        scored,
+        pairs.utterances,
+        frequencies=word_frequencies,
+        vocabulary=vocabulary,
+        snr_db=snr_db,
+    )
+    change = None
+    if baseline is not None:
+        speakers = {key: item.speaker for key, item in pairs.utterances.items()}
+        change = change_since(
+            baseline, scored, text=text, interval=analysis.intervals["wer"], speakers=speakers
+        )
     return Evaluation(
-        score=score(_texts(utterances), hypotheses, text=text),
-        utterances=utterances,
-        hypotheses=hypotheses,
+        score=scored,
+        analysis=analysis,
+        utterances=pairs.utterances,
+        hypotheses=pairs.hypotheses,
         failures=failures or {},
         source=source,
         references=reference_source,
         audio_s=audio_s,
         compute_s=compute_s,
+        text=text,
+        model=model,
+        missing=pairs.missing,
+        change=change,
+        snr_db=snr_db or {},
     )
-
-
-def read_hypotheses(path: Path) -> dict[str, str]:
-    """Reads finished transcripts: of each utterance `pred_text` or, where no line has it, `text`.
-
-    Args:
-        path: A manifest of any kind, or JSON lines that have an `id` and no `audio_filepath`.
-
-    Returns:
-        Texts by utterance id.
-
-    Raises:
-        ManifestError: The file cannot be understood.
-        ScoringError: An id is there twice, or a line has no transcript.
-    """
-    from asr.interchange import read_utterances
-
-    utterances = _by_id(_named_only(path) or read_utterances(path))
-    if not any("pred_text" in utterance.extra for utterance in utterances.values()):
-        return _texts(utterances)
-    texts = {key: utterance.extra.get("pred_text") for key, utterance in utterances.items()}
-    _require_all(texts, "a string as pred_text")
-    return {key: str(value) for key, value in texts.items()}
-
-
-def _named_only(path: Path) -> "list[Utterance]":
-    """Returns the utterances of a file whose lines say no audio, or none if it is another kind."""
-    from asr.errors import ManifestError
-    from asr.manifest import AudioBase, numbered_lines, utterance_of
-
-    if path.is_dir() or path.suffix.lower() == ".csv":
-        return []
-    utterances, base = [], AudioBase.of(path.parent, None)
-    for number, line in numbered_lines(path):
-        try:
-            record = json.loads(line)
-        except ValueError:
-            return []  # the reader of manifests says what is wrong with it
-        if not isinstance(record, dict) or "audio_filepath" in record or not record.get("id"):
-            return []
-        try:
-            named = {"audio_filepath": str(record["id"]), **record}
-            utterances.append(utterance_of(named, line=number, base=base))
-        except ManifestError as error:
-            raise ManifestError(f"{path.name}:{number}: {error}") from None
-    return utterances
 
 
 def _check(arguments: argparse.Namespace) -> None:
@@ -173,9 +198,11 @@ def _evaluate_model(arguments: argparse.Namespace) -> "Evaluation":
 
     utterances = read_utterances(arguments.manifest, root=arguments.root)
     # What cannot be scored is refused before an hour is spent on it.
-    _texts(_by_id(utterances))
+    texts_of(utterances_by_id(utterances))
+    baseline = read_baseline(arguments.baseline) if arguments.baseline else None
     recognizer = load_recognizer(arguments.model)
-    text = _text_options(arguments, recognizer.text)
+    text = text_options(arguments, recognizer.text)
+    frequencies = _word_frequencies(arguments, text)
     result = recognise(recognizer, utterances, quiet=arguments.quiet)
     return evaluate(
         utterances,
@@ -186,49 +213,45 @@ def _evaluate_model(arguments: argparse.Namespace) -> "Evaluation":
         reference_source=str(arguments.manifest),
         audio_s=result.audio_s,
         compute_s=result.compute_s,
+        model=str(arguments.model),
+        vocabulary=getattr(recognizer, "vocabulary", None),
+        snr_db=_snr_db(arguments, utterances),
+        baseline=baseline,
+        word_frequencies=frequencies,
     )
 
 
 def _evaluate_finished(arguments: argparse.Namespace) -> "Evaluation":
+    from asr.hypotheses import read_hypotheses
     from asr.interchange import read_utterances
     from asr.text import TextOptions
 
+    utterances = read_utterances(arguments.ref, root=arguments.root)
+    text = text_options(arguments, TextOptions())
     return evaluate(
-        read_utterances(arguments.ref, root=arguments.root),
+        utterances,
         read_hypotheses(arguments.hyp),
-        text=_text_options(arguments, TextOptions()),
+        text=text,
         source=str(arguments.hyp),
         reference_source=str(arguments.ref),
+        allow_missing=arguments.allow_missing,
+        snr_db=_snr_db(arguments, utterances),
+        baseline=read_baseline(arguments.baseline) if arguments.baseline else None,
+        word_frequencies=_word_frequencies(arguments, text),
     )
 
 
-def _text_options(arguments: argparse.Namespace, default: "TextOptions") -> "TextOptions":
-    """Returns the default normalisation with what the command line changes."""
-    chosen: dict[str, Any] = {
-        name: value
-        for name in ("language", "case", "punctuation")
-        if (value := getattr(arguments, name)) is not None
-    }
-    return replace(default, **chosen)
+def _word_frequencies(
+    arguments: argparse.Namespace, text: "TextOptions"
+) -> Mapping[str, int] | None:
+    from pipelines.analysis import word_frequencies
+
+    return word_frequencies(arguments.train_text, text=text) if arguments.train_text else None
 
 
-def _by_id(utterances: "Iterable[Utterance]") -> "dict[str, Utterance]":
-    by_id: dict[str, Utterance] = {}
-    for utterance in utterances:
-        if utterance.id in by_id:
-            raise ScoringError(f"expected every id once, received {utterance.id} again")
-        by_id[utterance.id] = utterance
-    return by_id
+def _snr_db(
+    arguments: argparse.Namespace, utterances: "Sequence[Utterance]"
+) -> Mapping[str, float | None] | None:
+    from pipelines.noise import estimate_all_snr_db
 
-
-def _texts(utterances: "Mapping[str, Utterance]") -> dict[str, str]:
-    texts = {key: utterance.text for key, utterance in utterances.items()}
-    _require_all(texts, "a text")
-    return {key: text for key, text in texts.items() if text is not None}
-
-
-def _require_all(texts: Mapping[str, object], expected: str) -> None:
-    from asr.scoring import some_ids
-
-    if lacking := [key for key, text in texts.items() if not isinstance(text, str)]:
-        raise ScoringError(f"expected {expected} for every utterance; none for {some_ids(lacking)}")
+    return estimate_all_snr_db(utterances, quiet=arguments.quiet) if arguments.snr else None

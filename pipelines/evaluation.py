@@ -4,8 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from asr.intervals import Interval
 from asr.manifest import Utterance
 from asr.scoring import Score, UtteranceScore
+from asr.text import TextOptions
+from pipelines.analysis import Analysis
+from pipelines.baseline import Change
+from pipelines.machine import Machine, peak_memory_bytes, this_machine, versions
+from pipelines.pairing import Missing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,6 +20,7 @@ class Evaluation:
 
     Attributes:
         score: The figures.
+        analysis: How sure the figures are, where they are worse, and why.
         utterances: The references, by id.
         hypotheses: The transcripts as they came, before normalisation, by id.
         failures: Why a recording could not be transcribed, by id; it counts as an empty transcript.
@@ -22,9 +29,18 @@ class Evaluation:
         audio_s: Seconds of audio transcribed by this evaluation; 0 for finished transcripts.
         compute_s: Seconds that took, reading the audio included.
         created: When it was made.
+        text: The normalisation of both sides.
+        model: The model that transcribed; empty for finished transcripts.
+        missing: Ids that only one side had, and how they were counted.
+        change: What changed since a baseline, if one was given.
+        snr_db: Signal-to-noise ratio by id, where it was estimated.
+        machine: Where it was made.
+        peak_memory_bytes: The most memory that this process held; None where that is not known.
+        versions: Of Python and of the libraries the figures depend on.
     """
 
     score: Score
+    analysis: Analysis
     utterances: Mapping[str, Utterance]
     hypotheses: Mapping[str, str]
     failures: Mapping[str, str] = field(default_factory=dict)
@@ -33,6 +49,14 @@ class Evaluation:
     audio_s: float = 0.0
     compute_s: float = 0.0
     created: datetime = field(default_factory=lambda: datetime.now(UTC))
+    text: TextOptions = field(default_factory=TextOptions)
+    model: str = ""
+    missing: Missing = field(default_factory=Missing)
+    change: Change | None = None
+    snr_db: Mapping[str, float | None] = field(default_factory=dict)
+    machine: Machine = field(default_factory=this_machine)
+    peak_memory_bytes: int | None = field(default_factory=peak_memory_bytes)
+    versions: Mapping[str, str] = field(default_factory=versions)
 
     @property
     def real_time_factor(self) -> float | None:
@@ -53,6 +77,11 @@ class Evaluation:
 def percent(rate: float) -> str:
     """Returns a rate as people read it: 0.0595 → `5.95 %`."""
     return f"{100 * rate:.2f} %"
+
+
+def interval_text(interval: Interval | None) -> str:
+    """Returns an interval as people read it, `5.10 to 6.90 %`; empty if there is none."""
+    return "" if interval is None else f"{100 * interval.low:.2f} to {percent(interval.high)}"
 
 
 def speed_text(evaluation: Evaluation) -> str:

@@ -12,12 +12,14 @@ from typing import Any
 
 from asr.errors import OptionsError
 from asr.files import write_lines, write_text
-from asr.scoring import ErrorCounts
-from pipelines.evaluation import Evaluation, percent, speed_text
+from pipelines.evaluation import Evaluation, interval_text, percent, speed_text
+from pipelines.metrics import counts_record, metrics
 from pipelines.page import render_page
 
 MARKDOWN_ROWS = 20
 """Utterances in `report.md`; more would drown a pull request."""
+MARKDOWN_WORDS = 10
+"""Words of each kind of error in `report.md`."""
 
 
 def check_folder(folder: Path, *, overwrite: bool) -> None:
@@ -49,32 +51,6 @@ def write_report(evaluation: Evaluation, folder: Path, *, overwrite: bool = Fals
     return folder / "index.html"
 
 
-def metrics(evaluation: Evaluation) -> dict[str, Any]:
-    """Returns the figures as `metrics.json` holds them; rates are fractions, not per cent."""
-    score, factor = evaluation.score, evaluation.real_time_factor
-    return {
-        "wer": score.wer,
-        "cer": score.cer,
-        "mer": score.mer,
-        "wil": score.wil,
-        "wip": score.wip,
-        "sentence_error_rate": score.sentence_error_rate,
-        "num_utterances": len(score.rows),
-        "num_failed": len(evaluation.failures),
-        "words": _counts(score.words),
-        "characters": _counts(score.characters),
-        "kaldi": score.kaldi_line(),
-        "normalisation": score.normalisation,
-        "source": evaluation.source,
-        "references": evaluation.references,
-        "audio_s": round(evaluation.audio_s, 3),
-        "compute_s": round(evaluation.compute_s, 3),
-        "real_time_factor": factor,
-        "created": evaluation.created.isoformat(timespec="seconds"),
-        "failed": [{"id": key, "reason": why} for key, why in evaluation.failures.items()],
-    }
-
-
 def utterance_records(evaluation: Evaluation) -> Iterator[dict[str, Any]]:
     """Yields the lines of `utterances.jsonl`, worst first.
 
@@ -95,7 +71,7 @@ def utterance_records(evaluation: Evaluation) -> Iterator[dict[str, Any]]:
             "hypothesis": row.hypothesis,
             "wer": row.words.rate,
             "cer": row.characters.rate,
-            **_counts(row.words),
+            **counts_record(row.words),
             "alignment": [
                 [chunk.kind, " ".join(chunk.reference), " ".join(chunk.hypothesis)]
                 for chunk in row.alignment
@@ -113,12 +89,19 @@ def markdown(evaluation: Evaluation) -> str:
     lines += ["", f"- Transcripts: {_cell(evaluation.source)}"]
     lines += [f"- References: {_cell(evaluation.references)}"]
     lines += [f"- Compared after: {_cell(score.normalisation)}"]
+    if evaluation.missing:
+        lines += [f"- Missing: {_cell(str(evaluation.missing))}"]
     if evaluation.real_time_factor is not None:
-        lines += [f"- Speed: {speed_text(evaluation)}"]
+        lines += [f"- Speed: {speed_text(evaluation)} on {_cell(str(evaluation.machine))}"]
+    if evaluation.change is not None:
+        lines += ["", f"**Since {_cell(evaluation.change.baseline)}**: "]
+        lines[-1] += _cell(evaluation.change.sentence())
     if evaluation.failures:
         lines += ["", "## Not transcribed (counted as empty)", "", "| utterance | reason |"]
         lines += ["|---|---|"]
         lines += [f"| {_cell(key)} | {_cell(why)} |" for key, why in evaluation.failures.items()]
+    lines += _markdown_slices(evaluation)
+    lines += _markdown_confusions(evaluation)
     if evaluation.num_wrong:
         lines += _markdown_utterances(evaluation)
     return "\n".join(lines) + "\n"
@@ -126,21 +109,55 @@ def markdown(evaluation: Evaluation) -> str:
 
 def _markdown_rates(evaluation: Evaluation) -> Iterable[str]:
     score, wrong = evaluation.score, f"{evaluation.num_wrong} / {len(evaluation.score.rows)}"
-    yield "| | rate | errors | sub | del | ins | of |"
-    yield "|---|--:|--:|--:|--:|--:|--:|"
+    found = evaluation.analysis.intervals
+    yield "| | rate | 95 % | errors | sub | del | ins | of |"
+    yield "|---|--:|:-:|--:|--:|--:|--:|--:|"
     for name, rate, counts in (
         ("WER", score.wer, score.words),
         ("CER", score.cer, score.characters),
     ):
         yield (
-            f"| {name} | {percent(rate)} | {counts.errors} | {counts.substitutions} "
-            f"| {counts.deletions} | {counts.insertions} | {counts.num_reference} |"
+            f"| {name} | {percent(rate)} | {interval_text(found[name.lower()])} "
+            f"| {counts.errors} | {counts.substitutions} | {counts.deletions} "
+            f"| {counts.insertions} | {counts.num_reference} |"
         )
     yield ""
     yield (
         f"Sentence error rate {percent(score.sentence_error_rate)} ({wrong}), "
         f"MER {percent(score.mer)}, WIL {percent(score.wil)}, WIP {percent(score.wip)}"
     )
+
+
+def _markdown_slices(evaluation: Evaluation) -> Iterable[str]:
+    """Yields the worst part of each dimension, of those large enough to say something."""
+    worst = [parts[0] for parts in evaluation.analysis.slices.values() if not parts[0].too_small]
+    if worst:
+        yield from ("", "## Where it is worst", "")
+        yield from ("| by | part | WER | 95 % | words |", "|---|---|--:|:-:|--:|")
+    for part in worst[:MARKDOWN_ROWS]:
+        yield (
+            f"| {_cell(part.dimension)} | {_cell(part.label)} | {percent(part.rate)} "
+            f"| {interval_text(part.interval)} | {part.words.num_reference:,} |"
+        )
+
+
+def _markdown_confusions(evaluation: Evaluation) -> Iterable[str]:
+    found = evaluation.analysis.mistakes
+    kinds = (
+        ("Taken for another", [f"{c.reference} → {c.hypothesis}" for c in found.confusions],
+         [c.count for c in found.confusions]),
+        ("Missed", [w.word for w in found.deletions], [w.deletions for w in found.deletions]),
+        ("Made up", [w.word for w in found.insertions], [w.insertions for w in found.insertions]),
+    )  # fmt: skip
+    if any(names for _, names, _ in kinds):
+        yield from ("", "## Most frequent errors", "")
+    for title, names, counts in kinds:
+        listed = [
+            f"{_cell(name)} ({count})"
+            for name, count in zip(names[:MARKDOWN_WORDS], counts, strict=False)
+        ]
+        if listed:
+            yield f"- {title}: {', '.join(listed)}"
 
 
 def _markdown_utterances(evaluation: Evaluation) -> Iterable[str]:
@@ -157,16 +174,6 @@ def _cell(text: str) -> str:
     for special in "\\`*_[]|~#":
         text = text.replace(special, f"\\{special}")
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-
-
-def _counts(counts: ErrorCounts) -> dict[str, int]:
-    return {
-        "num_reference": counts.num_reference,
-        "hits": counts.hits,
-        "substitutions": counts.substitutions,
-        "deletions": counts.deletions,
-        "insertions": counts.insertions,
-    }
 
 
 def _json(value: object, *, indent: int | None = None) -> str:

@@ -4,7 +4,7 @@ import textwrap
 from collections.abc import Iterator
 
 from asr.scoring import Chunk, ErrorCounts, UtteranceScore
-from pipelines.evaluation import Evaluation, percent, speed_text
+from pipelines.evaluation import Evaluation, interval_text, percent, speed_text
 from pipelines.progress import fit, num_columns
 
 COLUMNS = 80
@@ -31,6 +31,7 @@ def _lines(evaluation: Evaluation, num_rows: int) -> Iterator[str]:
     yield ""
     yield _rates("WER", score.wer, score.words, "words")
     yield _rates("CER", score.cer, score.characters, "characters")
+    yield from _wrapped(_interval(evaluation))
     yield (
         f"SER {percent(score.sentence_error_rate):>9}   "
         f"{evaluation.num_wrong} of {len(score.rows)} utterances hold an error"
@@ -39,6 +40,10 @@ def _lines(evaluation: Evaluation, num_rows: int) -> Iterator[str]:
     yield from _wrapped(f"compared after {score.normalisation}")
     if evaluation.real_time_factor is not None:
         yield speed_text(evaluation)
+    if evaluation.missing:
+        yield from _wrapped(str(evaluation.missing))
+    if evaluation.change is not None:
+        yield from _wrapped(f"since {evaluation.change.baseline}: {evaluation.change.sentence()}")
     yield from _failures(evaluation)
     yield from _table(evaluation, num_rows)
 
@@ -51,6 +56,17 @@ def _rates(name: str, rate: float, counts: ErrorCounts, unit: str) -> str:
     return (
         f"{name} {percent(rate):>9}   S {counts.substitutions}  D {counts.deletions}  "
         f"I {counts.insertions}  N {counts.num_reference} {unit}"
+    )
+
+
+def _interval(evaluation: Evaluation) -> str:
+    interval = evaluation.analysis.intervals["wer"]
+    if interval is None:
+        return "no interval of the WER from a single utterance"
+    note = f"; {interval.note}" if interval.note else ""
+    return (
+        f"95 % interval of the WER: {interval_text(interval)} "
+        f"(resampled by {interval.unit}, {interval.num_units:,} of them{note})"
     )
 
 

@@ -12,16 +12,18 @@ import pytest
 
 from asr.audio import SAMPLE_RATE, write_wav
 from asr.errors import AsrError, AudioError, ManifestError, OptionsError, ScoringError
+from asr.hypotheses import read_hypotheses
 from asr.manifest import Utterance, write_manifest
 from asr.text import TextOptions
 from asr.transcript import Transcript
 from pipelines import evaluate as program
-from pipelines.evaluate import evaluate, read_hypotheses
+from pipelines.evaluate import evaluate
 from pipelines.evaluation import Evaluation
+from pipelines.metrics import metrics
 from pipelines.page import MAX_ROWS, render_page
 from pipelines.progress import num_columns
 from pipelines.recognition import recognise
-from pipelines.report import markdown, metrics, write_report
+from pipelines.report import markdown, write_report
 from pipelines.summary import summary
 
 Samples = npt.NDArray[np.float32]
