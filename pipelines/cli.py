@@ -20,6 +20,8 @@ PROGRAMS = {
     "train": ("pipelines.train", "train a model from a recipe"),
     "transcribe": ("pipelines.transcribe", "turn recordings into text"),
     "evaluate": ("pipelines.evaluate", "score a model or transcripts against references"),
+    "compare": ("pipelines.compare", "say which recognizer is better, and whether that is luck"),
+    "trend": ("pipelines.trend", "show how the WER moved over a series of reports"),
     "models": ("pipelines.installed", "list the models that are installed"),
 }
 
