@@ -114,7 +114,13 @@ class Recognizer:
 
     def _transcript(self, log_probs: Floats, duration_s: float) -> Transcript:
         hypothesis = self._decoder(log_probs)
-        words = words_of(hypothesis, self.vocabulary, features=self.features, duration_s=duration_s)
+        words = words_of(
+            hypothesis,
+            self.vocabulary,
+            features=self.features,
+            duration_s=duration_s,
+            log_probs=log_probs,
+        )
         return Transcript(
             text=" ".join(word.text for word in words),
             words=words,

@@ -1,8 +1,13 @@
 """What was said in a recording, and when."""
 
 import itertools
+import math
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from asr.decoding import Hypothesis
 from asr.features import FeatureOptions, span_s
@@ -17,11 +22,23 @@ class Word:
         text: The word; no blank in it.
         start_s: Seconds from the start of the recording to its first token's step.
         end_s: Seconds to the end of its last token's step.
+        probability: How sure the network was of its tokens, from 0 to 1: their geometric mean; None
+            where it is not known.
     """
 
     text: str
     start_s: float
     end_s: float
+    probability: float | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns whisper's shape: word, start, end, and as far as known its probability."""
+        record = {"word": self.text, "start": round(self.start_s, 3), "end": round(self.end_s, 3)}
+        return (
+            record
+            if self.probability is None
+            else record | {"probability": round(self.probability, 4)}
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,12 +62,9 @@ class Transcript:
     def to_json(self) -> dict[str, Any]:
         """Returns whisper's shape: text, language, and one segment with its words; none if empty.
 
-        Times are rounded to milliseconds.
+        Times are rounded to milliseconds, probabilities to four digits.
         """
-        words = [
-            {"word": word.text, "start": round(word.start_s, 3), "end": round(word.end_s, 3)}
-            for word in self.words
-        ]
+        words = [word.to_json() for word in self.words]
         segments = []
         if words:
             start, end = words[0]["start"], words[-1]["end"]
@@ -64,7 +78,12 @@ class Transcript:
 
 
 def words_of(
-    hypothesis: Hypothesis, vocabulary: Vocabulary, *, features: FeatureOptions, duration_s: float
+    hypothesis: Hypothesis,
+    vocabulary: Vocabulary,
+    *,
+    features: FeatureOptions,
+    duration_s: float,
+    log_probs: npt.NDArray[np.floating[Any]] | None = None,
 ) -> tuple[Word, ...]:
     """Cuts a hypothesis into words with times.
 
@@ -77,12 +96,15 @@ def words_of(
         vocabulary: What the tokens spell.
         features: The settings that decide which stretch of audio a step stands for.
         duration_s: Length of the recording in seconds.
+        log_probs: What the hypothesis was read from, float [num_steps, vocab_size], for the words'
+            probabilities.
     """
     spelt = [
         (character, step)
         for token, step in zip(hypothesis.tokens, hypothesis.frames, strict=True)
         for character in vocabulary.piece(token)
     ]
+    token_at = dict(zip(hypothesis.frames, hypothesis.tokens, strict=True))
     words = []
     for is_space, run in itertools.groupby(spelt, key=lambda pair: pair[0].isspace()):
         if not is_space:
@@ -94,6 +116,18 @@ def words_of(
                     text="".join(characters),
                     start_s=max(0.0, start_s),
                     end_s=min(end_s, duration_s),
+                    probability=None
+                    if log_probs is None
+                    else _mean(log_probs, set(steps), token_at),
                 )
             )
     return tuple(words)
+
+
+def _mean(
+    log_probs: npt.NDArray[np.floating[Any]], steps: Collection[int], token_at: Mapping[int, int]
+) -> float:
+    """Returns the geometric mean of the probabilities of the tokens at these steps."""
+    total = sum(float(log_probs[step, token_at[step]]) for step in steps)
+    # A float32 log-softmax of a sure step may round to a hair above 0.
+    return min(1.0, math.exp(total / len(steps)))

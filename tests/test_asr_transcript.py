@@ -1,7 +1,9 @@
 """Words with times, and whisper's shape."""
 
 import json
+import math
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -83,12 +85,50 @@ def test_subword_pieces_bring_their_spaces() -> None:
     assert (words[1].start_s, words[1].end_s) == (words[2].start_s, words[2].end_s)
 
 
+def test_a_words_probability_is_the_geometric_mean_of_its_tokens() -> None:
+    log_probs = np.full((6, len(LETTERS)), -9.0, np.float32)
+    # "ab c": the space between counts for neither, nor do steps that no token was read from.
+    log_probs[[0, 2, 3, 5], [2, 3, 1, 4]] = np.log([0.9, 0.4, 0.1, 1.0])
+    words = words_of(
+        hypothesis_of([2, 3, 1, 4], [0, 2, 3, 5]),
+        LETTERS,
+        features=FeatureOptions(),
+        duration_s=0.06,
+        log_probs=log_probs,
+    )
+    assert [word.probability for word in words] == pytest.approx([math.sqrt(0.9 * 0.4), 1.0])
+
+
+def test_a_piece_counts_once_however_many_characters_it_spells() -> None:
+    log_probs = np.log(np.full((10, len(PIECES)), 0.5, np.float32))
+    log_probs[1] = math.log(0.25)
+    (cat,) = words_of(
+        hypothesis_of([2, 3], [1, 2]),  # "ca", "t"
+        PIECES,
+        features=FeatureOptions(),
+        duration_s=0.1,
+        log_probs=log_probs,
+    )
+    assert cat.probability == pytest.approx(math.sqrt(0.25 * 0.5))
+
+
+def test_rounding_makes_no_probability_above_1() -> None:
+    (word,) = words_of(
+        hypothesis_of([2], [0]),
+        LETTERS,
+        features=FeatureOptions(),
+        duration_s=0.01,
+        log_probs=np.full((1, len(LETTERS)), 1e-5, np.float32),
+    )
+    assert word.probability == 1.0
+
+
 def test_json_has_whispers_shape() -> None:
     transcript = Transcript(
         text="oh né",
         words=(
             Word(text="oh", start_s=0.12345, end_s=0.2),
-            Word(text="né", start_s=0.3, end_s=1.00049),
+            Word(text="né", start_s=0.3, end_s=1.00049, probability=0.123456),
         ),
         duration_s=1.00049,
         language="fr",
@@ -106,7 +146,7 @@ def test_json_has_whispers_shape() -> None:
                 "text": "oh né",
                 "words": [
                     {"word": "oh", "start": 0.123, "end": 0.2},
-                    {"word": "né", "start": 0.3, "end": 1.0},
+                    {"word": "né", "start": 0.3, "end": 1.0, "probability": 0.1235},
                 ],
             }
         ],
