@@ -152,7 +152,7 @@ def score(
     Raises:
         ScoringError: There is nothing to score, or an id is missing on one side.
     """
-    _check_ids(references, hypotheses)
+    check_ids(references, hypotheses)
     rows = tuple(_rows(references, hypotheses, text))
     words = add_counts(row.words for row in rows)
     characters = add_counts(row.characters for row in rows)
@@ -183,7 +183,12 @@ def add_counts(counts: Iterable[ErrorCounts]) -> ErrorCounts:
     )
 
 
-def _check_ids(references: Mapping[str, str], hypotheses: Mapping[str, str]) -> None:
+def check_ids(references: Mapping[str, str], hypotheses: Mapping[str, str]) -> None:
+    """Checks that both sides have the same ids, and at least one.
+
+    Raises:
+        ScoringError: They do not; the first of those missing are named.
+    """
     problems = []
     if unheard := [key for key in references if key not in hypotheses]:
         problems.append(f"no hypothesis for {some_ids(unheard)}")

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from asr.errors import OptionsError
 from pipelines.pairing import add_scoring_arguments, pair, speakers_of, text_options
+from pipelines.usage import UsageError
 
 if TYPE_CHECKING:
     from asr.intervals import Interval
@@ -70,10 +70,10 @@ def run(arguments: argparse.Namespace) -> int:
     from asr.files import write_text
 
     if len(arguments.hypotheses) < 2:
-        raise OptionsError("expected the transcripts of two recognizers at least, received one")
+        raise UsageError("expected the transcripts of two recognizers at least, received one")
     output = arguments.output
     if output is not None and output.exists() and not arguments.overwrite:
-        raise OptionsError(f"{output} exists; --overwrite replaces it")
+        raise UsageError(f"{output} is there already; --overwrite replaces it")
     contest = _read(arguments)
     print("\n".join(table(contest)))
     if output is not None:
@@ -199,5 +199,5 @@ def _names(paths: Sequence[Path]) -> list[str]:
             return names
     names = [str(path) for path in paths]
     if len(set(names)) < len(names):
-        raise OptionsError("expected different transcripts, received the same file twice")
+        raise UsageError("expected different transcripts, received the same file twice")
     return names

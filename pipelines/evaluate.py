@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from asr.errors import OptionsError
 from pipelines.baseline import read_baseline
 from pipelines.pairing import (
     AllowMissing,
@@ -16,6 +15,7 @@ from pipelines.pairing import (
     texts_of,
     utterances_by_id,
 )
+from pipelines.usage import UsageError
 
 if TYPE_CHECKING:
     from asr.manifest import Utterance
@@ -29,8 +29,10 @@ examples:
   asr evaluate --model runs/digits/model test.jsonl -o report/
       transcribes test.jsonl, scores it, and writes report/index.html
   asr evaluate --hyp result.jsonl --ref test.jsonl
-      scores finished transcripts: JSON lines (pred_text, else text), whisper's JSON, CTM, TRN
-  asr evaluate --model NAME test.jsonl --fail-if "wer > 0.12" --fail-if "worse than main/"
+      scores finished transcripts: JSON lines (pred_text, else text),
+      whisper's JSON or a folder of it, CTM, TRN
+  asr evaluate --model NAME test.jsonl --fail-if "wer > 0.12"
+  asr evaluate --model NAME test.jsonl --fail-if "worse than main/"
       exits with 1 if the model is not good enough, or got worse beyond luck
 """
 
@@ -188,7 +190,7 @@ def _check(arguments: argparse.Namespace) -> None:
     of_model = (arguments.model, arguments.manifest)
     finished = (arguments.hyp, arguments.ref)
     if not ((all(of_model) and not any(finished)) or (all(finished) and not any(of_model))):
-        raise OptionsError("expected either --model MODEL MANIFEST, or --hyp FILE --ref FILE")
+        raise UsageError("expected either --model MODEL MANIFEST, or --hyp FILE --ref FILE")
 
 
 def _evaluate_model(arguments: argparse.Namespace) -> "Evaluation":

@@ -19,6 +19,7 @@ from asr.errors import OptionsError
 from pipelines.baseline import Baseline, change_since
 from pipelines.evaluation import Evaluation
 from pipelines.metrics import metrics
+from pipelines.usage import UsageError
 
 _OPERATORS: Mapping[str, Callable[[float, float], bool]] = {
     ">=": operator.ge,
@@ -89,7 +90,7 @@ def parse_gate(text: str) -> Gate:
     """Understands a condition; see the module's text.
 
     Raises:
-        OptionsError: It is something else.
+        UsageError: It is something else.
     """
     if found := _WORSE.fullmatch(text):
         return Gate(text=text, baseline=Path(found[1].strip("'\"")))
@@ -148,7 +149,7 @@ def reasons_to_fail(
 def _limit(part: str, text: str) -> Limit:
     found = _COMPARISON.fullmatch(part)
     if not found:
-        raise OptionsError(
+        raise UsageError(
             f'expected a condition such as "wer > 0.12 or cer > 5%", or "worse than FOLDER", '
             f"received {text!r}, where {part.strip()!r} is neither"
         )

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from asr.errors import ScoringError
 from asr.hypotheses import by_reference_id
 from asr.manifest import Utterance
-from asr.scoring import some_ids
+from asr.scoring import check_ids, some_ids
 from asr.text import TextOptions
 
 AllowMissing = Literal["skip", "empty"]
@@ -74,16 +74,19 @@ def pair(
     Args:
         utterances: The references.
         hypotheses: Transcripts by id, or by the name of the audio file.
-        allow_missing: How ids that only one side has are counted; None leaves them for the score
-            to refuse.
+        allow_missing: How ids that only one side has are counted; None refuses them.
 
     Raises:
-        ScoringError: A reference has no text, or an id is there twice.
+        ScoringError: A reference has no text, or an id is there twice or on one side only.
     """
     by_id = utterances_by_id(utterances)
     references = texts_of(by_id)
     hypotheses = by_reference_id(hypotheses, by_id.values())
     if allow_missing is None:
+        try:
+            check_ids(references, hypotheses)
+        except ScoringError as error:
+            raise ScoringError(f"{error}. --allow-missing says how to count such ids") from None
         return Pairs(utterances=by_id, references=references, hypotheses=hypotheses)
     missing = Missing(
         counted=allow_missing,

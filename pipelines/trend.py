@@ -8,6 +8,7 @@ from typing import Any
 
 from asr.errors import MissingExtraError, OptionsError
 from pipelines.baseline import METRICS_FILE, read_metrics
+from pipelines.usage import UsageError
 
 EPILOG = """\
 examples:
@@ -61,7 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
     """
     output = arguments.output
     if output is not None and output.exists() and not arguments.overwrite:
-        raise OptionsError(f"{output} exists; --overwrite replaces it")
+        raise UsageError(f"{output} is there already; --overwrite replaces it")
     points = trend([path / METRICS_FILE if path.is_dir() else path for path in arguments.reports])
     print("\n".join(table(points)))
     if output is not None:

@@ -1,5 +1,7 @@
 """Significance tests: worked by hand, by simulation without a difference, and by their words."""
 
+import random
+
 import numpy as np
 import pytest
 import scipy.stats
@@ -102,6 +104,24 @@ def test_matched_pairs_by_hand() -> None:
     assert "few" in found.note
     swapped = matched_pairs(second.rows, first.rows)
     assert [swapped.z, swapped.p] == pytest.approx([-z, found.p])
+
+
+def test_matched_pairs_are_nists() -> None:
+    """What sc_stats 1.3 of NIST's SCTK 2.4.10 printed for these texts."""
+    luck, words = random.Random(1989), [f"w{n}" for n in range(14)]
+
+    def heard(rate: float) -> str:
+        fates = [(word, luck.random(), luck.random()) for word in words]
+        return " ".join(
+            "x" if swap < rate else word for word, drop, swap in fates if drop > rate / 3
+        )
+
+    first, second = scores(
+        [" ".join(words)] * 80, [heard(0.2) for _ in range(80)], [heard(0.13) for _ in range(80)]
+    )
+    assert (first.words.errors, second.words.errors) == (279, 153)
+    found = matched_pairs(first.rows, second.rows)
+    assert (found.num_segments, round(found.mean, 3), round(found.z, 3)) == (184, 0.685, 7.513)
 
 
 def test_matched_pairs_of_equals_and_of_segments_all_alike() -> None:

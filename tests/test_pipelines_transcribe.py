@@ -13,11 +13,11 @@ import pytest
 
 from asr.audio import SAMPLE_RATE, write_wav
 from asr.errors import DecodingError
+from asr.hypotheses import read_hypotheses
 from asr.manifest import read_manifest
 from asr.text import TextOptions
 from asr.transcript import Transcript, Word
 from pipelines import cli, network
-from pipelines.evaluate import read_hypotheses
 
 Samples = npt.NDArray[np.float32]
 Command = Callable[..., int]
