@@ -83,7 +83,14 @@ def test_a_batch_is_its_items_with_a_real_network(model: Path, rng: np.random.Ge
     assert any(transcript.words for transcript in together)
     for transcript, samples in zip(together, recordings, strict=True):
         alone = recognizer.transcribe(samples)
-        assert (alone.text, alone.words) == (transcript.text, transcript.words)
+        assert alone.text == transcript.text
+        for ours, theirs in zip(alone.words, transcript.words, strict=True):
+            assert (ours.text, ours.start_s, ours.end_s) == (
+                theirs.text,
+                theirs.start_s,
+                theirs.end_s,
+            )
+            assert ours.probability == pytest.approx(theirs.probability, abs=1e-4)
         assert alone.log_probability == pytest.approx(transcript.log_probability, abs=1e-3)
     features = [recognizer.extract(samples) for samples in recordings]
     for found, row in zip(recognizer.log_probs(features), features, strict=True):
