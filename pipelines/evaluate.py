@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from asr.vocabulary import Vocabulary
     from pipelines.baseline import Baseline
     from pipelines.evaluation import Evaluation
+    from pipelines.recognition import BatchRecognizer
 
 EPILOG = """\
 examples:
@@ -56,6 +57,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-n", "--rows", type=int, default=10, help="utterances shown, worst first (default 10)"
     )
+    parser.add_argument(
+        "--clips",
+        type=int,
+        default=9,
+        metavar="N",
+        help="recordings to listen to on the page (default 9; 0 for none)",
+    )
     add_scoring_arguments(parser)
     parser.add_argument(
         "--train-text",
@@ -88,6 +96,7 @@ def run(arguments: argparse.Namespace) -> int:
     Raises:
         AsrError: The arguments, the model, or the lists of utterances do not allow a score.
     """
+    from pipelines.evidence import gather
     from pipelines.gates import parse_gate, reasons_to_fail
     from pipelines.report import check_folder, write_report
     from pipelines.summary import summary
@@ -98,10 +107,22 @@ def run(arguments: argparse.Namespace) -> int:
     baselines = {gate: read_baseline(gate.baseline) for gate in gates if gate.baseline}
     if arguments.output:
         check_folder(arguments.output, overwrite=arguments.overwrite)
-    found = _evaluate_model(arguments) if arguments.model else _evaluate_finished(arguments)
+    if arguments.model:
+        found, recognizer, confidences = _evaluate_model(arguments)
+    else:
+        found, recognizer, confidences = _evaluate_finished(arguments), None, {}
     print(summary(found, num_rows=arguments.rows))
     if arguments.output:
-        page = write_report(found, arguments.output, overwrite=arguments.overwrite)
+        evidence = gather(
+            found,
+            recognizer=recognizer,
+            confidences=confidences,
+            num_clips=arguments.clips,
+            quiet=arguments.quiet,
+        )
+        page = write_report(
+            found, arguments.output, overwrite=arguments.overwrite, evidence=evidence
+        )
         print(f"\nreport: {page}")
     reasons = reasons_to_fail(gates, found, baselines)
     for reason in reasons:
@@ -193,7 +214,10 @@ def _check(arguments: argparse.Namespace) -> None:
         raise UsageError("expected either --model MODEL MANIFEST, or --hyp FILE --ref FILE")
 
 
-def _evaluate_model(arguments: argparse.Namespace) -> "Evaluation":
+def _evaluate_model(
+    arguments: argparse.Namespace,
+) -> "tuple[Evaluation, BatchRecognizer, Mapping[str, Sequence[float]]]":
+    """Returns what was found, with the recognizer and how sure it was of each word."""
     from asr.interchange import read_utterances
     from pipelines.network import load_recognizer
     from pipelines.recognition import recognise
@@ -206,7 +230,7 @@ def _evaluate_model(arguments: argparse.Namespace) -> "Evaluation":
     text = text_options(arguments, recognizer.text)
     frequencies = _word_frequencies(arguments, text)
     result = recognise(recognizer, utterances, quiet=arguments.quiet)
-    return evaluate(
+    found = evaluate(
         utterances,
         result.hypotheses,
         text=text,
@@ -221,6 +245,7 @@ def _evaluate_model(arguments: argparse.Namespace) -> "Evaluation":
         baseline=baseline,
         word_frequencies=frequencies,
     )
+    return found, recognizer, result.confidences
 
 
 def _evaluate_finished(arguments: argparse.Namespace) -> "Evaluation":

@@ -1,61 +1,68 @@
-"""The evaluation as one HTML page that needs no network and runs no script."""
+"""The evaluation as one HTML page that needs no network, and no script to be read."""
 
-from collections.abc import Iterator
+import base64
+import functools
+import hashlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
+from asr.bundle import name_of
 from asr.errors import MissingExtraError
-from asr.scoring import Chunk, ErrorCounts, UtteranceScore
-from pipelines.evaluation import Evaluation, percent
+from pipelines import figures
+from pipelines.calibration import acceptance, calibrate, right_words
+from pipelines.evaluation import Evaluation, interval_text, percent
+from pipelines.evidence import Evidence
+from pipelines.examples import Example
 from pipelines.progress import duration_text
+from pipelines.rows import make_row, rows_within
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
 MAX_ROWS = 1_000
-"""Utterances on the page; 1,000 of ordinary length are well under 5 MB."""
+"""Utterances on the page."""
+MAX_LISTED = 100
+"""Failures and other findings on the page."""
+MAX_BYTES = 5_000_000
+"""Of the page."""
+_MAX_ROWS_CHARACTERS = 2_000_000
+"""Of all utterances; recordings may take more than as much again."""
+_MAX_NAME = 200
+"""Characters of a word or a name, outside the alignments."""
 
 _TEMPLATES = Path(__file__).parent / "templates"
 
 
-class Cell(NamedTuple):
-    """A piece of an alignment as the page shows it."""
+def render_page(evaluation: Evaluation, evidence: Evidence | None = None) -> str:
+    """Returns the page, smaller than `MAX_BYTES`; everything that came from outside is escaped.
 
-    kind: str
-    reference: str
-    hypothesis: str
-
-
-class Share(NamedTuple):
-    """A part of the bar of words."""
-
-    kind: str
-    label: str
-    words: int
-    percent: str
-
-
-def render_page(evaluation: Evaluation) -> str:
-    """Returns the page; everything that came from outside is escaped.
+    Args:
+        evaluation: What was found.
+        evidence: What else there is to see; sections without any are left out.
 
     Raises:
         MissingExtraError: Jinja2 is not installed.
     """
-    shown = evaluation.worst_first()[:MAX_ROWS]
-    return (
-        _environment()
-        .get_template("report.html.j2")
-        .render(
-            evaluation=evaluation,
-            score=evaluation.score,
-            tiles=list(_tiles(evaluation)),
-            counts=[("Words", evaluation.score.words), ("Characters", evaluation.score.characters)],
-            shares=_shares(evaluation.score.words),
-            rows=[_row(row, evaluation) for row in shown],
+    evidence = evidence or Evidence()
+    template = _environment().get_template("report.html.j2")
+    context = _context(evaluation, evidence)
+    max_rows, max_characters = MAX_ROWS, _MAX_ROWS_CHARACTERS
+    while True:
+        rows = rows_within(
+            context["ranked"],
+            evaluation,
+            evidence.confidences,
+            max_rows=max_rows,
+            max_characters=max_characters,
         )
-    )
+        page = template.render(**context, rows=rows)
+        if len(page.encode("utf-8", "replace")) < MAX_BYTES or len(rows) <= 1:
+            return page
+        # Scripts that take three bytes a character; half of the rows is half of the page.
+        max_rows = len(rows) // 2
 
 
+@functools.cache
 def _environment() -> "Environment":
     try:
         import jinja2
@@ -69,54 +76,98 @@ def _environment() -> "Environment":
         lstrip_blocks=True,
     )
     environment.filters["percent"] = percent
+    environment.filters["interval"] = interval_text
     environment.filters["thousands"] = lambda count: f"{count:,}"
+    environment.filters["short"] = _short
+    environment.filters["clock"] = duration_text
     return environment
 
 
-def _tiles(evaluation: Evaluation) -> Iterator[tuple[str, str, str]]:
-    """Yields name, value and a note for each figure beside the WER."""
-    score = evaluation.score
-    yield "CER", percent(score.cer), f"{score.characters.num_reference:,} characters"
-    wrong = f"{evaluation.num_wrong:,} of {len(score.rows):,} utterances"
-    yield "Sentence errors", percent(score.sentence_error_rate), wrong
-    yield "MER", percent(score.mer), "match error rate"
-    yield "WIL", percent(score.wil), f"word information lost; WIP {percent(score.wip)}"
-    factor = evaluation.real_time_factor
-    if factor:
-        audio = duration_text(evaluation.audio_s)
-        yield "Speed", f"{1 / factor:.3g}×", f"real time; factor {factor:.3g} over {audio} of audio"
-
-
-def _shares(counts: ErrorCounts) -> list[Share]:
-    """Returns the parts of the bar, of reference words and insertions together."""
-    parts = [
-        ("equal", "correct", counts.hits),
-        ("substitute", "substituted", counts.substitutions),
-        ("delete", "deleted", counts.deletions),
-        ("insert", "inserted", counts.insertions),
-    ]
-    total = max(1, sum(count for _, _, count in parts))
-    return [Share(kind, label, n, f"{100 * n / total:.3f}%") for kind, label, n in parts]
-
-
-def _row(row: UtteranceScore, evaluation: Evaluation) -> dict[str, Any]:
-    utterance = evaluation.utterances[row.id]
-    duration = "" if utterance.duration_s is None else f"{utterance.duration_s:.1f} s"
+def _context(evaluation: Evaluation, evidence: Evidence) -> dict[str, Any]:
+    """Returns what the templates show; they decide nothing but how."""
+    score, analysis = evaluation.score, evaluation.analysis
+    style, script = _file("report.css"), _file("report.js")
+    slices, slices_top = figures.slice_tables(analysis.slices, wer=score.wer)
+    rates = list(figures.rates(evaluation))
+    known = [rate.interval.high for rate in rates if rate.interval]
+    top = figures.bar_top(
+        [score.wer, *(_high(evaluation)), *(rate.value for rate in rates), *known]
+    )
     return {
-        "id": row.id,
-        "rate": percent(row.words.rate),
-        "words": row.words,
-        "details": [detail for detail in (utterance.speaker, duration) if detail],
-        "cells": [cell for chunk in row.alignment for cell in _cells(chunk)],
-        "failure": evaluation.failures.get(row.id),
-        "silent": not row.hypothesis,
+        "title": _title(evaluation),
+        "evaluation": evaluation,
+        "score": score,
+        "analysis": analysis,
+        "evidence": evidence,
+        "style": style,
+        "script": script,
+        "script_hash": _hash(script),
+        "headline": figures.headline(score.wer),
+        "wer_span": figures.span(score.wer, analysis.intervals["wer"], top=top),
+        "rates": [(rate, figures.span(rate.value, rate.interval, top=top)) for rate in rates],
+        "rates_top": top,
+        "shares": figures.shares(score.words),
+        "slices": slices,
+        "slices_top": slices_top,
+        "slices_wer": figures.span(score.wer, None, top=slices_top),
+        "ranked": evaluation.worst_first(),
+        "speakers": len({one.speaker for one in evaluation.utterances.values() if one.speaker}),
+        "examples": [_example(example, evaluation, evidence) for example in evidence.examples],
+        "training": figures.training_charts(evidence.provenance.history),
+        "max_listed": MAX_LISTED,
+        **_trust(evaluation, evidence),
     }
 
 
-def _cells(chunk: Chunk) -> Iterator[Cell]:
-    """Yields a chunk in one piece, or word over word where words were taken for others."""
-    if chunk.kind == "substitute":
-        for pair in zip(chunk.reference, chunk.hypothesis, strict=True):
-            yield Cell(chunk.kind, *pair)
-    else:
-        yield Cell(chunk.kind, " ".join(chunk.reference), " ".join(chunk.hypothesis))
+def _title(evaluation: Evaluation) -> str:
+    """Returns what was evaluated, without the folders it lies in; those stand further down."""
+    if evaluation.model:
+        return name_of(Path(evaluation.model))
+    return Path(evaluation.source).name or "Transcripts"
+
+
+def _high(evaluation: Evaluation) -> list[float]:
+    interval = evaluation.analysis.intervals["wer"]
+    return [] if interval is None else [interval.high]
+
+
+def _trust(evaluation: Evaluation, evidence: Evidence) -> dict[str, Any]:
+    """Returns what the confidences say; nothing where there are none."""
+    rows = evaluation.score.rows
+    calibration = calibrate(rows, evidence.confidences)
+    if calibration is None:
+        return {"calibration": None}
+    accepted = acceptance(rows, evidence.confidences)
+    return {
+        "calibration": calibration,
+        "calibration_chart": figures.calibration_chart(calibration),
+        "acceptance_chart": figures.acceptance_chart(accepted),
+        "targets": figures.acceptance_targets(accepted),
+        "too_sure": sum(b.num_words * (b.confidence - b.correct) for b in calibration.bins) > 0,
+    }
+
+
+def _example(example: Example, evaluation: Evaluation, evidence: Evidence) -> dict[str, Any]:
+    right = right_words(example.row)
+    same = [word.text for word in example.words] == example.row.hypothesis.split()
+    marks = right if same else [None] * len(example.words)
+    return {
+        "group": example.group,
+        "clip": example.clip,
+        "row": make_row(example.row, evaluation, evidence.confidences),
+        "words": list(zip(example.words, marks, strict=True)),
+    }
+
+
+def _file(name: str) -> str:
+    return (_TEMPLATES / name).read_text("utf-8")
+
+
+def _hash(script: str) -> str:
+    """Returns a script's hash as a content security policy names it: no other may run."""
+    digest = hashlib.sha256(script.encode("utf-8")).digest()
+    return f"sha256-{base64.b64encode(digest).decode('ascii')}"
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _MAX_NAME else text[: _MAX_NAME - 1] + "…"

@@ -56,12 +56,14 @@ class Recognition:
     Attributes:
         hypotheses: Text of every utterance by id; empty where it failed.
         failures: Why an utterance could not be transcribed, by id.
+        confidences: Probability of each word of a text, by id, where the recognizer gave them.
         audio_s: Seconds of audio transcribed.
         compute_s: Seconds that took, reading the audio included.
     """
 
     hypotheses: dict[str, str] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
+    confidences: dict[str, tuple[float, ...]] = field(default_factory=dict)
     audio_s: float = 0.0
     compute_s: float = 0.0
 
@@ -114,6 +116,10 @@ def recognise(
             total.hypotheses[key], total.failures[key] = "", result.failure
         else:
             total.hypotheses[key] = result.transcript.text
+            words = result.transcript.words
+            known = tuple(word.probability for word in words if word.probability is not None)
+            if words and len(known) == len(words):
+                total.confidences[key] = known
             total.audio_s += result.transcript.duration_s
     total.compute_s = time.perf_counter() - start_s
     return total

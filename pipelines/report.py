@@ -13,6 +13,7 @@ from typing import Any
 from asr.errors import OptionsError
 from asr.files import write_lines, write_text
 from pipelines.evaluation import Evaluation, interval_text, percent, speed_text
+from pipelines.evidence import Evidence
 from pipelines.metrics import counts_record, metrics
 from pipelines.page import render_page
 
@@ -34,16 +35,28 @@ def check_folder(folder: Path, *, overwrite: bool) -> None:
         raise OptionsError(f"the report folder {folder} is not empty; --overwrite replaces it")
 
 
-def write_report(evaluation: Evaluation, folder: Path, *, overwrite: bool = False) -> Path:
+def write_report(
+    evaluation: Evaluation,
+    folder: Path,
+    *,
+    overwrite: bool = False,
+    evidence: Evidence | None = None,
+) -> Path:
     """Writes the report and returns the path of its page.
 
     Each file takes its place when it is complete; other files of the folder are left alone.
+
+    Args:
+        evaluation: What was found.
+        folder: Where to.
+        overwrite: Replace a report that is there.
+        evidence: What else the page can show.
 
     Raises:
         OptionsError: The folder holds something already and `overwrite` is not set.
     """
     check_folder(folder, overwrite=overwrite)
-    page = _encodable(render_page(evaluation))
+    page = _encodable(render_page(evaluation, evidence))
     write_text(folder / "metrics.json", _json(metrics(evaluation), indent=2) + "\n")
     write_lines(folder / "utterances.jsonl", map(_json, utterance_records(evaluation)))
     write_text(folder / "report.md", _encodable(markdown(evaluation)))

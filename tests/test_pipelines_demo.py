@@ -190,7 +190,9 @@ class Parrot:
 
     def transcribe_batch(self, recordings: list[npt.NDArray[np.float32]]) -> list[Any]:
         return [
-            SimpleNamespace(text=self._say(len(samples)), duration_s=len(samples) / 16_000)
+            SimpleNamespace(
+                text=self._say(len(samples)), duration_s=len(samples) / 16_000, words=()
+            )
             for samples in recordings
         ]
 

@@ -1,7 +1,6 @@
 """The evaluation program: from lists of utterances to figures, a table and a page."""
 
 import argparse
-import html.parser
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,7 +19,6 @@ from pipelines import evaluate as program
 from pipelines.evaluate import evaluate
 from pipelines.evaluation import Evaluation
 from pipelines.metrics import metrics
-from pipelines.page import MAX_ROWS, render_page
 from pipelines.progress import num_columns
 from pipelines.recognition import recognise
 from pipelines.report import markdown, write_report
@@ -329,83 +327,6 @@ def test_what_utf8_cannot_hold_does_not_stop_the_report(tmp_path: Path) -> None:
     assert "caf?.wav" in page.read_text("utf-8")
     figures = json.loads((tmp_path / "report/metrics.json").read_text("utf-8"))
     assert figures["failed"][0]["reason"] == "caf\udce9.wav: no such file"
-
-
-# The page
-
-
-class PageReader(html.parser.HTMLParser):
-    """Collects tags, links, and the text of the table of utterances."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.tags: list[str] = []
-        self.stack: list[str] = []
-        self.attributes: list[tuple[str, str | None]] = []
-        self.feed(page)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        self.attributes += attrs
-        if tag not in ("meta", "br"):
-            self.stack.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.stack.pop() == tag
-
-
-def test_page_is_sound_and_asks_the_network_for_nothing() -> None:
-    pairs = [("a", "one two three", "one too three four"), ("b", "", ""), ("c", "x", "")]
-    page = render_page(evaluation(*pairs, failures={"c": "gone"}, audio_s=7200.0, compute_s=60.0))
-    reader = PageReader(page)
-    assert reader.stack == []
-    assert not {"script", "link", "img", "iframe"} & set(reader.tags)
-    assert not {"src", "href", "onclick"} & {name for name, _ in reader.attributes}
-    assert "default-src 'none'" in page
-    assert "url(" not in page
-    assert "@import" not in page
-    assert "prefers-color-scheme: dark" in page
-
-
-def test_page_colours_errors_by_kind() -> None:
-    page = render_page(evaluation(("a", "one two three", "one too three four"), ("b", "x", "")))
-    assert '<span class="swap"><del>two</del><ins>too</ins></span> three <ins>four</ins>' in page
-    assert "<del>x</del>" in page
-    assert "nothing recognised" in page
-
-
-def test_page_shows_figures() -> None:
-    page = render_page(evaluation(("a", "a b c", "a x"), audio_s=7200.0, compute_s=60.0))
-    assert "66.67 % <small>2 errors in 3 words</small>" in page
-    assert "120×" in page
-    assert "2:00:00 of audio" in page
-    assert 'style="width:33.333%"' in page
-
-
-def test_page_escapes_all_that_comes_from_outside() -> None:
-    keep = TextOptions(case="keep", punctuation="keep")
-    reference = utterance(SCRIPT, f"said {SCRIPT}", speaker=SCRIPT)
-    for hypothesis in (f"heard {SCRIPT}", f"said {SCRIPT}", f"said {SCRIPT} {SCRIPT}", ""):
-        found = evaluate(
-            [reference],
-            {SCRIPT: hypothesis},
-            text=keep,
-            failures={SCRIPT: SCRIPT},
-            source=SCRIPT,
-            reference_source=SCRIPT,
-        )
-        page = render_page(found)
-        assert "script" not in PageReader(page).tags
-        assert "alert('x')" not in page
-        assert page.count("&lt;script&gt;") >= 7
-
-
-def test_page_caps_its_rows(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipelines.page.MAX_ROWS", 3)
-    page = render_page(evaluation(*[(f"u{n}", "x", "y") for n in range(5)]))
-    assert page.count("<del>x</del>") == 3
-    assert "The 3 worst of 5" in page
-    assert MAX_ROWS == 1_000
 
 
 # The program
