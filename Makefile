@@ -17,7 +17,7 @@ demo: $(VENV)/.ready ## make a small corpus, train, transcribe and evaluate, in 
 	$(VENV)/bin/asr demo --overwrite
 
 # The report's page is tested in a real browser where there is one.
-CHROMIUM := $(firstword $(foreach name,chromium chromium-browser google-chrome chrome,$(shell command -v $(name))))
+CHROMIUM := $(firstword $(foreach name,chromium chromium-browser google-chrome chrome,$(shell command -v $(name) 2>/dev/null)))
 
 test: $(VENV)/.ready ## run every test, those that train a network included
 	@$(if $(CHROMIUM),,echo "no Chromium here: the tests that open the report in a browser are left out")
