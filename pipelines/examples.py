@@ -123,7 +123,8 @@ def _choose(evaluation: Evaluation, num_clips: int) -> Iterator[tuple[str, Utter
     ranked = [row for row in evaluation.worst_first() if row.id not in evaluation.failures]
     best = sorted(ranked, key=lambda row: (row.words.rate, -row.words.num_reference, row.id))
     middle = max(0, len(ranked) // 2 - num_clips // 6)
-    orders = (ranked, ranked[middle:], best)
+    wrong = [row for row in ranked if row.words.errors]
+    orders = (wrong, ranked[middle:], best)
     taken: set[str] = set()
     for n, (group, order) in enumerate(zip(GROUPS, orders, strict=True)):
         wanted = (num_clips + len(GROUPS) - 1 - n) // len(GROUPS)

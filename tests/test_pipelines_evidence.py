@@ -186,6 +186,13 @@ def test_examples_are_the_worst_the_median_and_the_best(tmp_path: Path) -> None:
     assert choose_examples(found, num_clips=0, quiet=True) == ()
 
 
+def test_what_is_right_is_not_among_the_worst(tmp_path: Path) -> None:
+    found = spoken(tmp_path, ("a", "a"), ("b", "b"), ("a b", "a"), ("c", "c"))
+    chosen = choose_examples(found, quiet=True)
+    assert [one.row.id for one in chosen if one.group == "worst"] == ["u002"]
+    assert len(chosen) == 4
+
+
 def test_recordings_that_are_not_there_are_left_out(tmp_path: Path) -> None:
     found = spoken(tmp_path, ("a", "b"), ("c", "c"))
     (tmp_path / "u000.wav").unlink()
