@@ -11,6 +11,10 @@ from pipelines.calibration import Accepted, Calibration, most_accepted, thinned
 from pipelines.evaluation import Evaluation, percent
 from pipelines.svg import Axis, Line, axis_up_to, line_chart
 
+MAX_DIMENSIONS = 20
+"""Ways of cutting the corpus; the worst come first, and the rest are in `metrics.json`."""
+MAX_PARTS = 60
+"""Parts of one dimension, likewise."""
 _TARGETS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3)
 """Error rates one might put up with unread."""
 
@@ -60,12 +64,14 @@ class SliceTable:
 
     Attributes:
         dimension: By what the corpus was cut.
-        slices: Worst first.
+        slices: Worst first; at most `MAX_PARTS`.
+        num_parts: How many there are.
         spans: Of each, all on one scale; None where it says nothing.
     """
 
     dimension: str
     slices: tuple[Slice, ...]
+    num_parts: int
     spans: tuple[Span | None, ...]
 
 
@@ -143,13 +149,14 @@ def slice_tables(
     tables = [
         SliceTable(
             dimension=name,
-            slices=tuple(parts),
+            slices=tuple(parts[:MAX_PARTS]),
+            num_parts=len(parts),
             spans=tuple(
                 None if part.too_small else span(part.rate, part.interval, top=top)
-                for part in parts
+                for part in parts[:MAX_PARTS]
             ),
         )
-        for name, parts in slices.items()
+        for name, parts in list(slices.items())[:MAX_DIMENSIONS]
     ]
     return tables, top
 

@@ -14,7 +14,7 @@ from pipelines.evaluation import Evaluation, interval_text, percent
 from pipelines.evidence import Evidence
 from pipelines.examples import Example
 from pipelines.progress import duration_text
-from pipelines.rows import make_row, rows_within
+from pipelines.rows import Row, make_row, rows_within
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -23,6 +23,8 @@ MAX_ROWS = 1_000
 """Utterances on the page."""
 MAX_LISTED = 100
 """Failures and other findings on the page."""
+MAX_CHANGED = 20
+"""Utterances that got better, and as many that got worse."""
 MAX_BYTES = 5_000_000
 """Of the page."""
 _MAX_ROWS_CHARACTERS = 2_000_000
@@ -109,11 +111,13 @@ def _context(evaluation: Evaluation, evidence: Evidence) -> dict[str, Any]:
         "shares": figures.shares(score.words),
         "slices": slices,
         "slices_top": slices_top,
+        "slices_told": any(span for table in slices for span in table.spans),
         "slices_wer": figures.span(score.wer, None, top=slices_top),
         "ranked": evaluation.worst_first(),
         "speakers": len({one.speaker for one in evaluation.utterances.values() if one.speaker}),
         "examples": [_example(example, evaluation, evidence) for example in evidence.examples],
         "training": figures.training_charts(evidence.provenance.history),
+        "changed": _changed(evaluation, evidence),
         "max_listed": MAX_LISTED,
         **_trust(evaluation, evidence),
     }
@@ -129,6 +133,23 @@ def _title(evaluation: Evaluation) -> str:
 def _high(evaluation: Evaluation) -> list[float]:
     interval = evaluation.analysis.intervals["wer"]
     return [] if interval is None else [interval.high]
+
+
+def _changed(evaluation: Evaluation, evidence: Evidence) -> list[tuple[str, list[Row]]]:
+    """Returns the utterances that an earlier report had more right or more wrong."""
+    change = evaluation.change
+    if change is None:
+        return []
+    sides = [
+        ("Most worsened", change.worse[:MAX_CHANGED]),
+        ("Most improved", change.better[:MAX_CHANGED]),
+    ]
+    wanted = {key for _, keys in sides for key in keys}
+    rows = {row.id: row for row in evaluation.score.rows if row.id in wanted}
+    return [
+        (title, [make_row(rows[key], evaluation, evidence.confidences) for key in keys])
+        for title, keys in sides
+    ]
 
 
 def _trust(evaluation: Evaluation, evidence: Evidence) -> dict[str, Any]:

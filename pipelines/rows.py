@@ -1,6 +1,6 @@
 """Utterances as the page shows them: their figures, and their words coloured by error."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import NamedTuple
@@ -11,8 +11,8 @@ from pipelines.evaluation import Evaluation
 
 MAX_CELLS = 400
 """Pieces of one alignment; an hour in one utterance must not fill the page."""
-MAX_CHARACTERS = 4_000
-"""Of one side of a piece."""
+MAX_CHARACTERS = 10_000
+"""Of one alignment, likewise."""
 _MARKUP = 60
 """Characters of tags around a wrong word, at most."""
 
@@ -61,15 +61,15 @@ def make_row(row: UtteranceScore, evaluation: Evaluation, confidences: Confidenc
     """Returns an utterance as the page shows it."""
     utterance = evaluation.utterances[row.id]
     known = confidences.get(row.id)
-    cells = [cell for chunk in row.alignment for cell in _cells(chunk)]
+    cells, cut = _within(cell for chunk in row.alignment for cell in _cells(chunk))
     return Row(
         score=row,
         speaker=utterance.speaker or "",
         duration_s=utterance.duration_s,
         confidence=sum(known) / len(known) if known else None,
         failure=evaluation.failures.get(row.id, ""),
-        cells=tuple(cells[:MAX_CELLS]),
-        cut=len(cells) > MAX_CELLS,
+        cells=tuple(cells),
+        cut=cut,
     )
 
 
@@ -92,11 +92,22 @@ def rows_within(
     return rows
 
 
+def _within(cells: Iterable[Cell]) -> tuple[list[Cell], bool]:
+    """Returns as much of an alignment as is shown, and whether that is less than all."""
+    shown: list[Cell] = []
+    left = MAX_CHARACTERS
+    for kind, said, heard in cells:
+        if left <= 0 or len(shown) == MAX_CELLS:
+            return shown, True
+        shown.append(Cell(kind, said[:left], heard[:left]))
+        left -= len(said) + len(heard)
+    return shown, left < 0
+
+
 def _cells(chunk: Chunk) -> Iterator[Cell]:
     """Yields a chunk in one piece, or word over word where words were taken for others."""
     if chunk.kind == "substitute":
-        for said, heard in zip(chunk.reference, chunk.hypothesis, strict=True):
-            yield Cell(chunk.kind, said[:MAX_CHARACTERS], heard[:MAX_CHARACTERS])
+        for pair in zip(chunk.reference, chunk.hypothesis, strict=True):
+            yield Cell(chunk.kind, *pair)
     else:
-        said, heard = " ".join(chunk.reference), " ".join(chunk.hypothesis)
-        yield Cell(chunk.kind, said[:MAX_CHARACTERS], heard[:MAX_CHARACTERS])
+        yield Cell(chunk.kind, " ".join(chunk.reference), " ".join(chunk.hypothesis))

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from asr.manifest import Utterance
 from asr.text import TextOptions
+from pipelines.baseline import read_baseline
 from pipelines.calibration import Accepted
 from pipelines.evaluate import evaluate
 from pipelines.evaluation import Evaluation
@@ -22,6 +23,8 @@ from pipelines.examples import Example, make_clip
 from pipelines.figures import acceptance_targets, headline, slice_tables
 from pipelines.page import MAX_BYTES, MAX_ROWS, render_page
 from pipelines.provenance import Provenance, read_card
+from pipelines.report import write_report
+from pipelines.rows import MAX_CELLS
 from pipelines.suspects import Suspect
 
 SCRIPT = "<script>alert('x')</script>"
@@ -223,6 +226,35 @@ def test_sections_with_data_are_there() -> None:
     assert "<audio controls" in page
 
 
+def test_what_changed_is_shown_with_its_words(tmp_path: Path) -> None:
+    before = evaluation(("a", "one two", "one too"), ("b", "x y", "x y"), ("c", "z", "z"))
+    write_report(before, tmp_path)
+    now = evaluation(
+        ("a", "one two", "one two"),
+        ("b", "x y", "x"),
+        ("c", "z", "z"),
+        baseline=read_baseline(tmp_path),
+    )
+    page = body(render_page(now))
+    (section,) = re.findall(r'<section id="change">.*?</section>', page, flags=re.DOTALL)
+    worse, better = section.split("Most improved")
+    assert "Most worsened" in worse
+    assert "<del>y</del>" in worse
+    assert "one two" in better
+    assert ">c<" not in section  # as right as before
+
+
+def test_few_words_are_not_cut_by_their_marks() -> None:
+    words = [f"w{n}" for n in range(MAX_CELLS + 5)]
+    heard = " ".join(f"h{n}" for n in range(len(words)))
+    for size, cut in ((MAX_CELLS, False), (MAX_CELLS + 5, True)):
+        said = " ".join(words[:size])
+        page = body(render_page(evaluation(("a", said, " ".join(heard.split()[:size])))))
+        assert ("and so on" in page) == cut
+        assert f"<ins>h{MAX_CELLS - 1}</ins>" in page
+        assert f"<ins>h{MAX_CELLS}</ins>" not in page.partition('id="utterances"')[2]
+
+
 def test_page_caps_its_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pipelines.page.MAX_ROWS", 3)
     page = render_page(evaluation(*[(f"u{n}", "x", "y") for n in range(5)]))
@@ -237,6 +269,13 @@ def test_page_stays_below_its_size_whatever_is_in_it(letter: str) -> None:
     pairs = [(f"{word}{n}", f"{word} " * 120, f"b{word} " * 130) for n in range(200)]
     found = evaluation(*pairs, failures={f"{word}{n}": word * 50 for n in range(2000)})
     assert len(render_page(found).encode()) < MAX_BYTES
+    keys = {f"{word}{n}": f"{word}{n % 9}" for n in range(60)}
+    items = [
+        utterance(f"u{n}", "a b", extra={k: f"{v}{n % 40}" for k, v in keys.items()})
+        for n in range(100)
+    ]
+    cut = evaluate(items, {item.id: "x" for item in items}, text=TextOptions())
+    assert len(render_page(cut).encode()) < MAX_BYTES
     hours = evaluation(("long", f"{word} " * 9_000, "no"), ("one", letter * 200_000, "x"))
     assert len(render_page(hours).encode()) < MAX_BYTES
 

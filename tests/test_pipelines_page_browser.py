@@ -327,6 +327,8 @@ def test_rows_come_as_they_are_asked_for(browser: Browser, report: Path) -> None
     browser.open(report)
     browser.click(".utterances + .more button")
     assert len(shown(browser, "id")) == 100
+    # Of twenty more there are no fifty.
+    assert browser.run("document.querySelector('.utterances + .more button').offsetHeight") == 0
     browser.click(".utterances + .more button + button")
     assert len(shown(browser, "id")) == NUM_UTTERANCES
     assert browser.run("document.querySelector('.utterances + .more').offsetHeight") == 0
