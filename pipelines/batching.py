@@ -16,8 +16,9 @@ from asr.batch import batches_by_length, pad
 from asr.features import frame_features, num_steps, stack_frames
 from pipelines.augment import add_noise, load_noises, mask_features
 from pipelines.corpus import Corpus, Example
-from pipelines.feature_store import FeatureStore, load_speech
+from pipelines.feature_store import FeatureStore
 from pipelines.recipe import Recipe
+from pipelines.speech import load_speech
 
 PREFETCHED = 4
 """Batches made ahead of the network: a few even out slow ones, more would only cost memory."""

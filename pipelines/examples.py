@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from asr.audio import SAMPLE_RATE, load_audio
+from asr.audio import SAMPLE_RATE
 from asr.clips import MEDIA_TYPE, encode_clip
 from asr.errors import AsrError
 from asr.manifest import Utterance
@@ -17,6 +17,7 @@ from pipelines.evaluation import Evaluation
 from pipelines.progress import Progress
 from pipelines.recognition import BatchRecognizer
 from pipelines.spectrogram import png, spectrogram
+from pipelines.speech import load_speech
 from pipelines.svg import waveform
 
 GROUPS = ("worst", "median", "best")
@@ -149,9 +150,7 @@ def _example(
 ) -> Example | None:
     """Returns an utterance with its recording; None where that cannot be read."""
     try:
-        samples = load_audio(
-            utterance.audio, offset_s=utterance.offset_s, duration_s=utterance.duration_s
-        )
+        samples = load_speech(utterance)
         words = _words(recognizer, samples)
         return Example(group=group, row=row, clip=make_clip(samples), words=words)
     except AsrError:

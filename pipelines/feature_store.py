@@ -15,13 +15,13 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from asr.audio import SAMPLE_RATE, load_audio, resample
 from asr.errors import AudioError
 from asr.features import FeatureOptions, frame_features
 from asr.files import replacing
 from asr.manifest import Utterance
 from asr.options import to_table
 from pipelines.progress import Progress
+from pipelines.speech import load_speech
 
 Floats = npt.NDArray[np.float32]
 
@@ -29,23 +29,6 @@ FORMAT = 1
 """Raised whenever the same settings would give other numbers."""
 
 HEADER_BYTES = 8
-
-
-def load_speech(utterance: Utterance, *, speed: float = 1.0) -> Floats:
-    """Reads an utterance's samples, float32 [num_samples] at 16 kHz, played at a given speed.
-
-    Speed changes tempo and pitch together, by resampling (Ko et al., "Audio augmentation for
-    speech recognition", 2015).
-
-    Raises:
-        AudioError: The recording cannot be read.
-    """
-    samples = load_audio(
-        utterance.audio, offset_s=utterance.offset_s, duration_s=utterance.duration_s
-    )
-    if speed == 1.0:
-        return samples
-    return resample(samples, from_rate=round(SAMPLE_RATE * speed), to_rate=SAMPLE_RATE)
 
 
 class FeatureStore:

@@ -8,12 +8,13 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from asr.audio import SAMPLE_RATE, load_audio
+from asr.audio import SAMPLE_RATE
 from asr.errors import AsrError
 from asr.manifest import Utterance
 from asr.text import TextOptions
 from asr.transcript import Transcript
 from pipelines.progress import AUDIO_SECONDS, Progress
+from pipelines.speech import load_speech
 
 Samples = npt.NDArray[np.float32]
 Reason = str
@@ -143,9 +144,7 @@ def _results(recognizer: BatchRecognizer, utterances: Iterable[Utterance]) -> It
 
 def _read(utterance: Utterance) -> Samples | Reason:
     try:
-        return load_audio(
-            utterance.audio, offset_s=utterance.offset_s, duration_s=utterance.duration_s
-        )
+        return load_speech(utterance)
     except AsrError as error:
         return str(error)  # the error itself holds on to what was read
 

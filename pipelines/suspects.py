@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from asr.audio import load_audio
 from asr.decoding import ctc_log_probability
 from asr.errors import AsrError
 from asr.recognizer import Floats, Recognizer
@@ -15,6 +14,7 @@ from asr.scoring import UtteranceScore
 from asr.text import normalise_text
 from pipelines.evaluation import Evaluation
 from pipelines.progress import Progress
+from pipelines.speech import load_speech
 
 MAX_HEARD = 300
 """Recordings listened to again; a wrong reference is among the worst utterances."""
@@ -108,9 +108,7 @@ def _losses(
     for row in rows:
         utterance = evaluation.utterances[row.id]
         with contextlib.suppress(AsrError):  # one that failed to be transcribed has been reported
-            samples = load_audio(
-                utterance.audio, offset_s=utterance.offset_s, duration_s=utterance.duration_s
-            )
+            samples = load_speech(utterance)
             features[row.id] = recognizer.extract(samples)
     found = {}
     for key, log_probs in zip(features, recognizer.log_probs(list(features.values())), strict=True):

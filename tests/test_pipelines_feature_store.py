@@ -15,8 +15,9 @@ from asr.audio import load_audio, resample
 from asr.errors import AudioError
 from asr.features import FeatureOptions, frame_features
 from asr.manifest import Utterance
-from pipelines.feature_store import FeatureStore, load_speech
+from pipelines.feature_store import FeatureStore
 from pipelines.progress import Progress
+from pipelines.speech import load_speech
 
 OPTIONS = FeatureOptions(n_mfcc=13, stack=3)
 Calls = list[int]

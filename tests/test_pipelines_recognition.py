@@ -15,7 +15,7 @@ from asr.errors import AudioError, DecodingError
 from asr.manifest import Utterance
 from asr.text import TextOptions
 from asr.transcript import Transcript
-from pipelines import recognition
+from pipelines import recognition, speech
 from pipelines.recognition import Result, recognise, transcribe
 
 Samples = npt.NDArray[np.float32]
@@ -61,7 +61,7 @@ def reading(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
             raise AudioError(f"{path}: no such file")
         return np.zeros(int(path.name) * SAMPLE_RATE, np.float32)
 
-    monkeypatch.setattr(recognition, "load_audio", load)
+    monkeypatch.setattr(speech, "load_audio", load)
     monkeypatch.setattr(recognition, "_GROUP_S", 10.0)
     return opened
 
@@ -138,7 +138,7 @@ def test_no_more_than_a_group_and_one_long_recording_are_held(
 ) -> None:
     alive: list[weakref.ref[Samples]] = []
     held: list[int] = []
-    load: Callable[..., Samples] = getattr(recognition, "load_audio")  # noqa: B009
+    load: Callable[..., Samples] = getattr(speech, "load_audio")  # noqa: B009
 
     def watched(path: Path, *, offset_s: float, duration_s: float | None) -> Samples:
         there = [samples for reference in alive if (samples := reference()) is not None]
@@ -148,7 +148,7 @@ def test_no_more_than_a_group_and_one_long_recording_are_held(
         alive.append(weakref.ref(samples))
         return samples
 
-    monkeypatch.setattr(recognition, "load_audio", watched)
+    monkeypatch.setattr(speech, "load_audio", watched)
     lengths = [4, 4, 20, 20, 0, 20, 6, 20, 1]
     for result in transcribe(Listener(*refused), utterances_of(lengths), quiet=True):
         del result

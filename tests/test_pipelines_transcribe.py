@@ -175,14 +175,14 @@ def test_text_comes_as_it_is_recognised(tmp_path: Path) -> None:
     spoken(tmp_path / "a.wav", 1)
     program = (
         "import sys, test_pipelines_transcribe as t, pipelines.recognition as r\n"
-        "from pipelines import cli, network\n"
+        "from pipelines import cli, network, speech\n"
         "network.load_recognizer = lambda _: t.Listener()\n"
         "r._GROUP_S = 0.0\n"
-        "load = r.load_audio\n"
+        "load = speech.load_audio\n"
         "def slow(path, **more):\n"
         "    if path.name == 'b.wav': sys.stdin.readline()\n"
         "    return load(path, **more)\n"
-        "r.load_audio = slow\n"
+        "speech.load_audio = slow\n"
         "sys.exit(cli.main(['transcribe', '--quiet', '--model', 'm', 'a.wav', 'b.wav']))"
     )
     spoken(tmp_path / "b.wav", 2)
