@@ -17,9 +17,10 @@ from models.bilstm import BiLSTMOptions
 from pipelines.corpus import learn_vocabulary, load_corpus
 from pipelines.feature_store import FeatureStore
 from pipelines.network import import_backend, load_network, require_backend
+from pipelines.progress import duration_text
 from pipelines.recipe import Recipe, load_recipe
 from pipelines.run_folder import RunFolder
-from pipelines.training_log import TrainingLog, duration
+from pipelines.training_log import TrainingLog
 from pipelines.usage import UsageError
 
 EXAMPLES = """examples:
@@ -109,7 +110,7 @@ def train(
     if state.best_wer is None:
         raise TrainingError(f"{run_folder}: no epoch was finished")
     seconds = sum(row["elapsed_s"] for row in state.history)
-    log.line(f"\ntrained {duration(seconds)}; best dev WER {100 * state.best_wer:.2f} %")
+    log.line(f"\ntrained {duration_text(seconds)}; best dev WER {100 * state.best_wer:.2f} %")
     return TrainingResult(
         run_folder=run_folder,
         model_folder=run.model,

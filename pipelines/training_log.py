@@ -4,6 +4,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, TextIO
 
+from pipelines.progress import duration_text
+
 COLUMNS = "epoch    loss  dev loss  dev WER  dev CER    speed  time left"
 
 
@@ -38,17 +40,9 @@ class TrainingLog:
         self.line(
             f"{row['epoch']:5d}  {row['loss']:6.3f}    {row['dev_loss']:6.3f}  "
             f"{100 * row['dev_wer']:6.2f}%  {100 * row['dev_cer']:6.2f}%  {row['speed']:6.0f}x  "
-            f"{duration(left_s):>9}{'  best so far' if is_best else ''}"
+            f"{duration_text(left_s):>9}{'  best so far' if is_best else ''}"
         )
         for key, reference, hypothesis in samples:
             self.line(f"  {key}")
             self.line(f"    said   {reference}")
             self.line(f"    heard  {hypothesis}")
-
-
-def duration(seconds: float) -> str:
-    """Writes a time as people say it: `42 s`, `7 min`, `3 h 05 min`."""
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
