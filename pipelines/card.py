@@ -42,6 +42,7 @@ def write_card(
 {features.stack} frames a step |
 | text | {describe_normalisation(recipe.text)} |
 | trained on | {hours:.2f} h of speech ({sources}) |
+| data licence | {recipe.data.licence or "not stated"} |
 | chosen on | {", ".join(Path(path).name for path in recipe.data.dev)} |
 | dev WER | {100 * row["dev_wer"]:.2f} % ({recipe.decoding.method} decoding) |
 | dev CER | {100 * row["dev_cer"]:.2f} % |

@@ -83,8 +83,15 @@ def _row(bundle: "Bundle") -> tuple[str, ...]:
         bundle.text.language,
         f"{bundle.size_bytes / 1e6:.1f} MB",
         wer or "unknown",
-        stated(bundle.card, "licence", "license") or "not stated",
+        _licence(bundle.card),
     )
+
+
+def _licence(card: str) -> str:
+    """Returns the model's licence or, if its card names none, that of the speech it learnt from."""
+    data = stated(card, "data licence", "data license")
+    of_data = f"{data} (data)" if data not in ("", "not stated") else "not stated"
+    return stated(card, "licence", "license") or of_data
 
 
 def _table(rows: Sequence[Sequence[str]]) -> str:

@@ -30,18 +30,24 @@ class DataOptions:
         dev: The same to choose the best model by; speakers not in `train` give an honest choice.
         min_duration_s: Shorter utterances are left out of training.
         max_duration_s: Longer ones too: one of them would need a batch of its own.
+        licence: Of the training speech, for the model's card; None where it is not known.
     """
 
     train: tuple[str, ...]
     dev: tuple[str, ...]
     min_duration_s: float = 0.1
     max_duration_s: float = 36.0
+    licence: str | None = None
 
     def __post_init__(self) -> None:
         require(bool(self.train), "train to name at least one manifest", self.train)
         require(bool(self.dev), "dev to name at least one manifest", self.dev)
         shortest, longest = self.min_duration_s, self.max_duration_s
         require(shortest < longest, "min_duration_s below max_duration_s", (shortest, longest))
+        licence = "unknown" if self.licence is None else self.licence
+        # It becomes a cell of the card's table.
+        fits = licence.isprintable() and licence.strip() != "" and "|" not in licence
+        require(fits, "licence to be a line of text without |", self.licence)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

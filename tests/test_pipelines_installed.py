@@ -1,15 +1,18 @@
 """The list of installed models, and their cards."""
 
 import argparse
+from datetime import date
 from pathlib import Path
 
 import pytest
 
 from asr.bundle import CARD_FILE, RECIPE_FILE, write_settings
-from asr.errors import BundleError
+from asr.errors import BundleError, OptionsError
 from asr.vocabulary import Vocabulary
 from pipelines import installed
+from pipelines.card import write_card
 from pipelines.installed import stated
+from pipelines.recipe import DataOptions, Recipe
 
 CARD = """# A model
 
@@ -89,6 +92,39 @@ def test_a_card_is_shown(models: Path, capsys: pytest.CaptureFixture[str]) -> No
 )
 def test_what_a_card_states(card: str, said: str) -> None:
     assert stated(card, "licence", "license") == said
+
+
+@pytest.mark.parametrize(
+    ("rows", "shown"),
+    [
+        ("| licence | MIT |\n| data licence | CC BY 4.0 |", "MIT"),
+        ("| data licence | CC BY 4.0 |", "CC BY 4.0 (data)"),
+        ("| data licence | not stated |", "not stated"),
+        ("| network | small |", "not stated"),
+    ],
+)
+def test_the_licence_of_the_data_stands_in_for_the_models(
+    rows: str, shown: str, models: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model(models / "a", card=f"# A model\n\n| | |\n|---|---|\n{rows}\n")
+    assert run() == 0
+    assert capsys.readouterr().out.splitlines()[1].endswith(f"unknown  {shown}")
+
+
+@pytest.mark.parametrize("licence", ["CC BY 4.0", None])
+def test_training_writes_the_licence_where_it_is_looked_for(licence: str | None) -> None:
+    data = DataOptions(train=("a.jsonl",), dev=("b.jsonl",), licence=licence)
+    row = {"epoch": 1, "dev_wer": 0.1, "dev_cer": 0.1, "elapsed_s": 1.0}
+    card = write_card(
+        Recipe(data=data), [row], num_parameters=1, hours=1.0, machine="x", date=date(2026, 1, 2)
+    )
+    assert stated(card, "data licence") == (licence or "not stated")
+
+
+@pytest.mark.parametrize("licence", ["", " ", "MIT | GPL", "CC BY\n4.0"])
+def test_a_licence_that_would_break_the_card_is_refused(licence: str) -> None:
+    with pytest.raises(OptionsError, match="licence to be a line of text"):
+        DataOptions(train=("a.jsonl",), dev=("b.jsonl",), licence=licence)
 
 
 def test_the_cards_of_training_are_understood() -> None:
