@@ -1,5 +1,6 @@
 """From log-probabilities to the text they spell: numbers in, token ids out."""
 
+from asr.decoding.alignment import Alignment, align_tokens
 from asr.decoding.ctc_score import ctc_log_probability
 from asr.decoding.decoder import decode
 from asr.decoding.greedy import greedy_decode
@@ -9,9 +10,11 @@ from asr.decoding.options import DecodingOptions
 from asr.decoding.prefix_beam import beam_search
 
 __all__ = [
+    "Alignment",
     "DecodingOptions",
     "Hypothesis",
     "Lexicon",
+    "align_tokens",
     "beam_search",
     "ctc_log_probability",
     "decode",

@@ -26,11 +26,7 @@ def ctc_log_probability(log_probs: npt.ArrayLike, tokens: Sequence[int], *, blan
     """
     log_probs = checked(log_probs, blank_id=blank_id)
     check_tokens(tokens, log_probs.shape[1], blank_id=blank_id)
-    states = np.full(2 * len(tokens) + 1, blank_id)  # _ t1 _ t2 _ … tL _
-    states[1::2] = tokens
-    # A token may follow another without a blank between only if the two differ.
-    may_skip = np.zeros(len(states), dtype=bool)
-    may_skip[3::2] = states[3::2] != states[1:-2:2]
+    states, may_skip = ctc_states(tokens, blank_id=blank_id)
     if not len(log_probs):
         return -np.inf if len(tokens) else 0.0
     alpha = np.full(len(states), -np.inf)  # of all alignments so far that end in each state
@@ -38,6 +34,21 @@ def ctc_log_probability(log_probs: npt.ArrayLike, tokens: Sequence[int], *, blan
     for row in log_probs[1:]:
         alpha = _advance(alpha, may_skip) + row[states]
     return min(float(np.logaddexp.reduce(alpha[-2:])), 0.0)
+
+
+def ctc_states(
+    tokens: Sequence[int], *, blank_id: int
+) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.bool_]]:
+    """Returns the states of a text's lattice, and which may be entered over the one before.
+
+    The states are _ t1 _ t2 _ … tL _, [2 * len(tokens) + 1]. A token may follow another without a
+    blank between only if the two differ.
+    """
+    states = np.full(2 * len(tokens) + 1, blank_id, np.intp)
+    states[1::2] = tokens
+    may_skip = np.zeros(len(states), dtype=bool)
+    may_skip[3::2] = states[3::2] != states[1:-2:2]
+    return states, may_skip
 
 
 def _advance(
