@@ -7,8 +7,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from asr.confidences import of_whisper
 from asr.errors import ManifestError, ScoringError
-from asr.hypotheses import by_reference_id, read_hypotheses
+from asr.hypotheses import by_reference_id, read_hypotheses, read_transcripts
 from asr.manifest import Utterance
 
 
@@ -141,6 +142,98 @@ def test_files_that_are_not_there_or_not_text(name: str, tmp_path: Path) -> None
     (tmp_path / name).write_bytes(b"a 1 0 1 caf\xe9 (u)\n")
     with pytest.raises(ManifestError, match=name):
         read_hypotheses(tmp_path / name)
+
+
+# Confidences
+
+
+@pytest.mark.parametrize("field", ["probability", "score"])
+@pytest.mark.parametrize("blank", ["", " "])
+def test_whispers_words_say_how_sure_they_are(field: str, blank: str, tmp_path: Path) -> None:
+    words = [("Hello,", 0.9), ("there", 0.5)], [("again.", 1)]
+    segments = [
+        {
+            "text": " ".join(word for word, _ in part),
+            "words": [
+                {"word": blank + word, field: sure, "start": 0, "end": 1} for word, sure in part
+            ],
+        }
+        for part in words
+    ]
+    record = {"text": " Hello, there again.", "segments": segments}
+    found = read_transcripts(write_json(tmp_path / "talk.json", record))
+    assert found.texts == {"talk": "Hello, there again."}
+    assert found.confidences == {"talk": (0.9, 0.5, 1.0)}
+    write_json(tmp_path / "more" / "a.json", record)
+    write_json(tmp_path / "more" / "b.json", {"text": "no words", "segments": segments})
+    assert read_transcripts(tmp_path / "more").confidences == {"a": (0.9, 0.5, 1.0)}
+
+
+def test_a_piece_without_a_blank_belongs_to_the_word_before(tmp_path: Path) -> None:
+    pieces = [(" twenty", 0.9), ("-one", 0.4), (" two words", 0.8)]
+    words = [{"word": word, "probability": sure} for word, sure in pieces]
+    record = {"text": "twenty-one two words", "segments": [{"text": "", "words": words}]}
+    found = read_transcripts(write_json(tmp_path / "x.json", record))
+    assert found.confidences == {"x": (0.4, 0.8, 0.8)}
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        None,
+        "one two",
+        [],
+        [{"word": " one", "probability": 0.5}],
+        [{"word": " one", "probability": 0.5}, {"word": " two"}],
+        [{"word": " one", "probability": 0.5}, {"word": " two", "probability": 1.5}],
+        [{"word": " one", "probability": 0.5}, {"word": " three", "probability": 0.5}],
+        [{"word": 1}, 2],
+    ],
+)
+def test_words_that_are_not_all_sure_of_themselves_are_passed_over(
+    words: object, tmp_path: Path
+) -> None:
+    record = {"text": "one two", "segments": [{"text": "one two", "words": words}]}
+    found = read_transcripts(write_json(tmp_path / "x.json", record))
+    assert (found.texts, found.confidences) == ({"x": "one two"}, {})
+
+
+def test_a_ctms_sixth_field_is_a_confidence(tmp_path: Path) -> None:
+    content = "a 1 1.0 0.5 two 0.25\na 1 0.0 0.5 one 1\nb 1 0 1 x NA\nc 1 0 1 y\nd 1 0 1 z 87\n"
+    found = read_transcripts(write(tmp_path / "h.ctm", content))
+    assert found.texts == {"a": "one two", "b": "x", "c": "y", "d": "z"}
+    assert found.confidences == {"a": (1.0, 0.25)}
+
+
+def test_a_line_of_json_has_nemos_word_confidence(tmp_path: Path) -> None:
+    path = write_json(
+        tmp_path / "h.jsonl",
+        {"id": "a", "pred_text": "one two", "word_confidence": [0.5, 1]},
+        {"id": "b", "pred_text": "one two", "word_confidence": [0.5]},
+        {"id": "c", "pred_text": "", "word_confidence": []},
+        {"id": "d", "pred_text": "x", "word_confidence": [True]},
+        {"id": "e", "pred_text": "x", "word_confidence": "1"},
+    )
+    assert read_transcripts(path).confidences == {"a": (0.5, 1.0)}
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["a", "b", " a", " b", "a ", " ", " a b "]), st.floats(0, 1))
+    )
+)
+def test_pieces_make_the_words_of_their_text(pieces: list[tuple[str, float]]) -> None:
+    text = "".join(piece for piece, _ in pieces)
+    record = {"segments": [{"words": [{"word": p, "probability": c} for p, c in pieces]}]}
+    found = of_whisper(record, text)
+    if text.split():
+        assert found is not None
+        assert len(found) == len(text.split())
+        spoken = [sure for piece, sure in pieces if piece.strip()]
+        assert min(found) == min(spoken)
+        assert set(found) <= set(spoken)
+    else:
+        assert found is None
 
 
 def utterance(key: str, audio: str) -> Utterance:
