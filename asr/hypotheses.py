@@ -190,7 +190,8 @@ def _named_only(path: Path) -> list[Utterance]:
 
 
 def _read_whisper_folder(folder: Path) -> Transcripts:
-    texts, confidences = {}, {}
+    texts: dict[str, str] = {}
+    confidences: dict[str, Sequence[float]] = {}
     for path in sorted(folder.rglob("*.json")):
         record = _whisper_record(path)
         if record is None:
