@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,21 +15,38 @@ from asr.vocabulary import Vocabulary
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Character:
+    """A character of a word and its stretch of audio.
+
+    Attributes:
+        text: One character.
+        start_s: Seconds from the start of the recording.
+        end_s: The same.
+    """
+
+    text: str
+    start_s: float
+    end_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Word:
-    """A word and the stretch of audio its tokens were read from.
+    """A word and its stretch of audio.
 
     Attributes:
         text: The word; no blank in it.
-        start_s: Seconds from the start of the recording to its first token's step.
-        end_s: Seconds to the end of its last token's step.
+        start_s: Seconds from the start of the recording.
+        end_s: The same.
         probability: How sure the network was of its tokens, from 0 to 1: their geometric mean; None
             where it is not known.
+        characters: The word's characters with their own times, in order; empty where not known.
     """
 
     text: str
     start_s: float
     end_s: float
     probability: float | None = None
+    characters: tuple[Character, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Returns whisper's shape: word, start, end, and as far as known its probability."""
@@ -119,9 +136,29 @@ def words_of(
                     probability=None
                     if log_probs is None
                     else _mean(log_probs, set(steps), token_at),
+                    characters=_characters(characters, steps, features, duration_s),
                 )
             )
     return tuple(words)
+
+
+def _characters(
+    characters: Sequence[str], steps: Sequence[int], features: FeatureOptions, duration_s: float
+) -> tuple[Character, ...]:
+    """Gives each character its token's step, in equal parts where a token spells several."""
+    timed = []
+    for step, run in itertools.groupby(
+        zip(steps, characters, strict=True), key=lambda pair: pair[0]
+    ):
+        texts = [text for _, text in run]
+        start_s, end_s = span_s(step, features)
+        start_s, end_s = max(0.0, start_s), min(end_s, duration_s)
+        bounds = np.linspace(start_s, end_s, len(texts) + 1).tolist()
+        timed += [
+            Character(text=text, start_s=start, end_s=end)
+            for text, (start, end) in zip(texts, itertools.pairwise(bounds), strict=True)
+        ]
+    return tuple(timed)
 
 
 def _mean(
