@@ -1,7 +1,7 @@
 """Recordings through a recognizer, a few minutes at a time, none of which can stop the others."""
 
 import time
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -97,7 +97,11 @@ def transcribe(
 
 
 def recognise(
-    recognizer: BatchRecognizer, utterances: Iterable[Utterance], *, quiet: bool = False
+    recognizer: BatchRecognizer,
+    utterances: Iterable[Utterance],
+    *,
+    hear: Callable[[Result], None] | None = None,
+    quiet: bool = False,
 ) -> Recognition:
     """Transcribes the recordings of a manifest, the longest first.
 
@@ -106,6 +110,7 @@ def recognise(
     Args:
         recognizer: What turns samples into texts.
         utterances: Where the recordings are; their ids differ.
+        hear: Is given each result as it comes.
         quiet: Show no progress.
     """
     total, start_s = Recognition(), time.perf_counter()
@@ -113,6 +118,8 @@ def recognise(
     order = sorted(utterances, key=lambda utterance: -(utterance.duration_s or 0.0))
     for result in transcribe(recognizer, order, quiet=quiet):
         key = result.utterance.id
+        if hear is not None:
+            hear(result)
         if result.transcript is None:
             total.hypotheses[key], total.failures[key] = "", result.failure
         else:
