@@ -173,7 +173,12 @@ def test_libraries_and_dependencies_agree() -> None:
 
 
 def test_the_library_is_light_to_import() -> None:
-    modules = [name for name in MODULES if name.partition(".")[0] == "asr"]
+    # Compiled functions need numba where they are defined: nothing imports them at its top.
+    modules = [
+        name
+        for name in MODULES
+        if name.partition(".")[0] == "asr" and not name.endswith("_kernel")
+    ]
     program = f"import sys, {', '.join(modules)}\nprint(*sys.modules)"
     assert not set(run_python(program).split()) & HEAVY
 

@@ -3,11 +3,11 @@
 from asr.decoding.alignment import Alignment, align_tokens
 from asr.decoding.ctc_score import ctc_log_probability
 from asr.decoding.decoder import decode
+from asr.decoding.fast_beam import beam_search
 from asr.decoding.greedy import greedy_decode
 from asr.decoding.hypothesis import Hypothesis
 from asr.decoding.lexicon import Lexicon
 from asr.decoding.options import DecodingOptions
-from asr.decoding.prefix_beam import beam_search
 
 __all__ = [
     "Alignment",

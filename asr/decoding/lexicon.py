@@ -1,6 +1,10 @@
 """A closed list of words, as the ways on that a text has within it."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
 
 from asr.errors import DecodingError
 
@@ -8,6 +12,23 @@ State = tuple[int, ...]
 """Where in a lexicon a text stands: the trie's nodes that its tokens may have led to, in order."""
 
 _ROOT = 0
+
+
+class Ways(NamedTuple):
+    """A lexicon as arrays; state 0 is where the empty text stands.
+
+    Attributes:
+        first: int32 [num_states + 1]: the ways on from state s are those from first[s] to
+            first[s + 1].
+        token: int32 [num_ways], the token of each way; rising within a state.
+        target: int32 [num_ways], where it leads.
+        is_end: bool [num_states], whether a word ends here.
+    """
+
+    first: npt.NDArray[np.int32]
+    token: npt.NDArray[np.int32]
+    target: npt.NDArray[np.int32]
+    is_end: npt.NDArray[np.bool_]
 
 
 class Lexicon:
@@ -43,6 +64,7 @@ class Lexicon:
             raise DecodingError("expected a lexicon of at least one word, received none")
         self._after_end: State = () if separator is None else (_ROOT,)
         self._known: dict[State, dict[int, State]] = {}
+        self._ways: Ways | None = None
         self.tokens = frozenset(token for ways in self._children for token in ways)
         self.start: State = (self._walk(before),)
 
@@ -60,6 +82,28 @@ class Lexicon:
     def is_end(self, state: State) -> bool:
         """Whether a word ends here."""
         return not self._ends.isdisjoint(state)
+
+    def ways(self) -> Ways:
+        """Returns all that can be reached, made deterministic, as arrays."""
+        if self._ways is None:
+            numbers = {self.start: 0}
+            waiting, first = [self.start], [0]
+            ways: list[tuple[int, int]] = []
+            for state in waiting:  # which grows meanwhile
+                for token, target in self.ways_on(state).items():
+                    if target not in numbers:
+                        numbers[target] = len(waiting)
+                        waiting.append(target)
+                    ways.append((token, numbers[target]))
+                first.append(len(ways))
+            table = np.array(ways, np.int32).reshape(-1, 2)
+            self._ways = Ways(
+                np.array(first, np.int32),
+                np.ascontiguousarray(table[:, 0]),
+                np.ascontiguousarray(table[:, 1]),
+                np.array([self.is_end(state) for state in waiting]),
+            )
+        return self._ways
 
     def _grow(self, before: Sequence[int], spelling: Sequence[int]) -> int:
         """Lets the trie hold one word more; returns the node where it ends."""

@@ -9,11 +9,11 @@ import functools
 import heapq
 import math
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from asr.decoding.alignment import align_tokens
 from asr.decoding.hypothesis import Hypothesis
 from asr.decoding.lexicon import Lexicon, State
 from asr.decoding.posteriors import check_tokens, checked
@@ -26,43 +26,23 @@ WaysOn = Callable[[State], Iterable[tuple[int, State]]]
 _NEVER = -math.inf
 
 
-@dataclass(slots=True)
-class _Ending:
-    """The alignments that spell one prefix and end in one way: in a blank, or in its last token.
-
-    `total` is the log-probability of all of them, `best` that of the most probable one, `frames`
-    where that one emits the tokens, and `peak` the log-probability of the last token there.
-    """
-
-    total: float = _NEVER
-    best: float = _NEVER
-    frames: tuple[int, ...] = ()
-    peak: float = _NEVER
-
-    def add(self, total: float, best: float, frames: tuple[int, ...], peak: float) -> None:
-        """Adds alignments that have just become alignments of this prefix."""
-        self.total = _log_add(self.total, total)
-        if best > self.best:
-            self.best, self.frames, self.peak = best, frames, peak
-
-
 class _Alignments:
-    """All alignments kept of one prefix, which stands at `state` of the lexicon if there is one."""
+    """All alignments kept of one prefix, which stands at `state` of the lexicon if there is one.
+
+    `blank` and `token` are the log-probabilities of those that end in a blank and of those that
+    end in the prefix's last token.
+    """
 
     __slots__ = ("blank", "state", "token")
 
     def __init__(self, state: State) -> None:
         self.state = state
-        self.blank = _Ending()
-        self.token = _Ending()
+        self.blank = _NEVER
+        self.token = _NEVER
 
     @property
     def total(self) -> float:
-        return _log_add(self.blank.total, self.token.total)
-
-    @property
-    def likelier(self) -> _Ending:
-        return self.blank if self.blank.best >= self.token.best else self.token
+        return _log_add(self.blank, self.token)
 
 
 def beam_search(
@@ -72,6 +52,7 @@ def beam_search(
     beam_width: int,
     min_token_log_prob: float = -math.inf,
     lexicon: Lexicon | None = None,
+    count: int | None = None,
 ) -> list[Hypothesis]:
     """Finds the most probable texts, each with the sum over its alignments.
 
@@ -90,9 +71,10 @@ def beam_search(
         lexicon: The only texts there are: a prefix is kept only while it may still become one of
             them. A step's best token is then, for each prefix, the best that it may go on with, so
             that no word is lost because the network would rather write another.
+        count: How many texts are returned at most; None for all that are left.
 
     Returns:
-        Up to `beam_width` different texts, best first; at least one. `log_probability` is that of
+        Up to `count` different texts, best first; at least one. `log_probability` is that of
         the text over the alignments kept; `frames` are those of the best alignment kept. With a
         lexicon prefixes that end within a word are no texts; if no others are left, the empty text
         is returned.
@@ -108,15 +90,16 @@ def beam_search(
         check_tokens(lexicon.tokens, log_probs.shape[1], blank_id=blank_id)
     beam: dict[Prefix, _Alignments]
     beam = {(): _Alignments(lexicon.start if lexicon is not None else ())}
-    beam[()].blank.add(0.0, 0.0, (), _NEVER)
-    for frame, row in enumerate(log_probs):
+    beam[()].blank = 0.0
+    for row in log_probs:
         ways_on = _ways_on(row, blank_id, min_token_log_prob, lexicon)
-        beam = _keep_best(_step(beam, frame, row.tolist(), ways_on, blank_id), beam_width)
-    return [
-        _hypothesis(prefix, kept)
+        beam = _keep_best(_step(beam, row.tolist(), ways_on, blank_id), beam_width)
+    finished = [
+        (prefix, kept.total)
         for prefix, kept in beam.items()
         if lexicon is None or not prefix or lexicon.is_end(kept.state)
-    ] or [_silence(log_probs, blank_id)]
+    ] or [((), float(log_probs[:, blank_id].sum()))]
+    return [_hypothesis(*text, log_probs, blank_id) for text in finished[:count]]
 
 
 def _ways_on(
@@ -139,11 +122,7 @@ def _ways_within(
 
 
 def _step(
-    beam: dict[Prefix, _Alignments],
-    frame: int,
-    row: list[float],
-    ways_on: WaysOn,
-    blank_id: int,
+    beam: dict[Prefix, _Alignments], row: list[float], ways_on: WaysOn, blank_id: int
 ) -> dict[Prefix, _Alignments]:
     """Lets every prefix of the beam go on by one step in every way."""
     grown: dict[Prefix, _Alignments] = {}
@@ -155,26 +134,16 @@ def _step(
 
     for prefix, kept in beam.items():
         last = prefix[-1] if prefix else blank_id
-        here, total, best = at(prefix, kept.state), kept.total, kept.likelier
-        here.blank.add(total + row[blank_id], best.best + row[blank_id], best.frames, _NEVER)
+        here = at(prefix, kept.state)
+        here.blank = _log_add(here.blank, kept.total + row[blank_id])
         if prefix:
-            here.token.add(*_held(kept.token, frame, row[last]))
+            here.token = _log_add(here.token, kept.token + row[last])
         for token, state in ways_on(kept.state):
             # The same letter twice needs a blank between; without one it is the letter held.
-            source = kept.blank if token == last else best
-            mass = kept.blank.total if token == last else total
-            p = row[token]
-            there = at((*prefix, token), state).token
-            there.add(mass + p, source.best + p, (*source.frames, frame), p)
+            mass = kept.blank if token == last else kept.total
+            there = at((*prefix, token), state)
+            there.token = _log_add(there.token, mass + row[token])
     return grown
-
-
-def _held(ending: _Ending, frame: int, p: float) -> tuple[float, float, tuple[int, ...], float]:
-    """Returns alignments whose last token goes on; the token's frame moves to where it peaks."""
-    frames, peak = ending.frames, ending.peak
-    if frames and p > peak:
-        frames, peak = (*frames[:-1], frame), p
-    return ending.total + p, ending.best + p, frames, peak
 
 
 def _keep_best(grown: dict[Prefix, _Alignments], beam_width: int) -> dict[Prefix, _Alignments]:
@@ -189,16 +158,12 @@ def _ranked(grown: dict[Prefix, _Alignments]) -> Iterator[tuple[float, Prefix]]:
             yield -total, prefix
 
 
-def _hypothesis(prefix: Prefix, kept: _Alignments) -> Hypothesis:
+def _hypothesis(
+    prefix: Prefix, total: float, log_probs: npt.NDArray[np.float64], blank_id: int
+) -> Hypothesis:
+    frames = align_tokens(log_probs, prefix, blank_id=blank_id).frames if prefix else ()
     # A sum of probabilities may round to a hair above 1.
-    total = min(kept.total, 0.0)
-    return Hypothesis(tokens=prefix, frames=kept.likelier.frames, log_probability=total)
-
-
-def _silence(log_probs: npt.NDArray[np.float64], blank_id: int) -> Hypothesis:
-    """Returns the empty text, which blanks alone spell."""
-    log_probability = float(log_probs[:, blank_id].sum())
-    return Hypothesis(tokens=(), frames=(), log_probability=log_probability)
+    return Hypothesis(tokens=prefix, frames=frames, log_probability=min(total, 0.0))
 
 
 def _log_add(a: float, b: float) -> float:
