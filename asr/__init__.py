@@ -27,6 +27,7 @@ __all__ = [
     "extract",
     "greedy_decode",
     "list_bundles",
+    "load",
     "load_audio",
     "normalise_text",
     "open_bundle",
@@ -44,6 +45,7 @@ _HOMES = {
     "asr.errors": ("AsrError",),
     "asr.features": ("FeatureOptions", "extract"),
     "asr.manifest": ("Utterance", "read_manifest", "write_manifest"),
+    "asr.onnx_network": ("load",),
     "asr.recognizer": ("Recognizer",),
     "asr.scoring": ("Score", "score"),
     "asr.text": ("TextOptions", "normalise_text"),
@@ -59,6 +61,7 @@ if typing.TYPE_CHECKING:
     from asr.errors import AsrError
     from asr.features import FeatureOptions, extract
     from asr.manifest import Utterance, read_manifest, write_manifest
+    from asr.onnx_network import load
     from asr.recognizer import Recognizer
     from asr.scoring import Score, score
     from asr.text import TextOptions, normalise_text

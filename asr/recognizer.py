@@ -1,5 +1,6 @@
 """The recognizer: feature settings, a vocabulary, a decoder and a network, joined."""
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,6 +34,19 @@ def log_softmax(logits: Floats) -> Floats:
     return np.asarray(shifted - normaliser, dtype=np.float32)
 
 
+def check_duration(duration_s: float, *, at_most_s: float) -> None:
+    """Refuses a recording that is too long to be recognised in one piece.
+
+    Raises:
+        AudioError: It is.
+    """
+    if duration_s > at_most_s:
+        raise AudioError(
+            f"is {duration_s:.0f} s long: expected at most {at_most_s:.0f} s at once, for which "
+            f"there is the memory; cut it into parts"
+        )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recognizer:
     """Recordings in, transcripts out.
@@ -43,6 +57,7 @@ class Recognizer:
         vocabulary: What its tokens spell.
         decoding: How its output becomes a hypothesis.
         network: Any callable from features and lengths to logits and lengths.
+        max_duration_s: Longest recording that it has the memory for, in seconds.
 
     Raises:
         VocabularyError: The vocabulary cannot spell some of the decoding's words.
@@ -53,6 +68,7 @@ class Recognizer:
     vocabulary: Vocabulary
     decoding: DecodingOptions
     network: Network
+    max_duration_s: float = math.inf
     _decoder: Decoder = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -75,9 +91,12 @@ class Recognizer:
         A recording's transcript does not depend on the others.
 
         Raises:
-            AudioError: One of them is empty, or not one row of finite floating-point numbers.
+            AudioError: One of them is empty, too long, or not one row of finite floating-point
+                numbers.
             DecodingError: The network gave NaN.
         """
+        for samples in recordings:
+            check_duration(len(samples) / SAMPLE_RATE, at_most_s=self.max_duration_s)
         features = [self.extract(samples) for samples in recordings]
         seconds = [len(samples) / SAMPLE_RATE for samples in recordings]
         return [

@@ -18,6 +18,7 @@ PROGRAMS = {
     "prepare": ("pipelines.prepare", "turn a corpus into manifests"),
     "validate": ("pipelines.validate", "list every problem of a manifest"),
     "train": ("pipelines.train", "train a model from a recipe"),
+    "export": ("pipelines.export", "make a trained model fast to transcribe with"),
     "transcribe": ("pipelines.transcribe", "turn recordings into text"),
     "evaluate": ("pipelines.evaluate", "score a model or transcripts against references"),
     "compare": ("pipelines.compare", "say which recognizer is better, and whether that is luck"),

@@ -1,4 +1,7 @@
-"""Keras networks as the recognizer wants them: features and lengths in, logits and lengths out."""
+"""Networks as the recognizer wants them: features and lengths in, logits and lengths out.
+
+A trained model is computed by ONNX Runtime where it has been exported, else by Keras.
+"""
 
 import contextlib
 import faulthandler
@@ -7,19 +10,24 @@ import os
 import re
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from asr.bundle import NETWORK_FILE, Bundle, open_bundle
 from asr.errors import BundleError, MissingExtraError, OptionsError
+from asr.onnx_network import has_onnx, onnx_recognizer
 from asr.recognizer import Recognizer
 
 if TYPE_CHECKING:
     import keras
+
+Engine = Literal["auto", "onnx", "keras"]
+ENGINES: tuple[Engine, ...] = get_args(Engine)
 
 EXTRAS = {"tensorflow": "train", "jax": "jax"}
 """The extra that installs each backend; the first one that is there is taken."""
@@ -33,7 +41,7 @@ _NOTICE = re.compile(
 
 
 class KerasNetwork:
-    """A Keras model as a plain function on arrays.
+    """A Keras model as a plain function on arrays. It may be called from several threads at once.
 
     Args:
         model: From `{"features", "feature_lengths"}` to logits, as `models.bilstm` builds it.
@@ -41,13 +49,15 @@ class KerasNetwork:
 
     def __init__(self, model: "keras.Model") -> None:
         self.model = model
+        self._lock = threading.Lock()  # Keras's own function is made at the first call
 
     def __call__(
         self, features: npt.NDArray[np.float32], feature_lengths: npt.NDArray[np.int32]
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int32]]:
         """Returns logits float32 [B, T, V] and their lengths for features float32 [B, T, F]."""
         inputs = {"features": features, "feature_lengths": feature_lengths}
-        return np.asarray(self.model.predict_on_batch(inputs)), feature_lengths
+        with self._lock:
+            return np.asarray(self.model.predict_on_batch(inputs)), feature_lengths
 
 
 def require_backend() -> None:
@@ -118,15 +128,43 @@ def load_network(folder: Path) -> "keras.Model":
         ) from None
 
 
-def load_recognizer(name_or_folder: str | Path) -> Recognizer:
-    """Opens a model by name or folder, with its Keras network.
+def load_recognizer(
+    name_or_folder: str | Path, *, engine: Engine = "auto", threads: int | None = None
+) -> Recognizer:
+    """Opens a model by name or folder, with its network.
+
+    Args:
+        name_or_folder: A model's folder, a run's, or the name of an installed model.
+        engine: What computes the network: "onnx", "keras", or "auto" for ONNX Runtime if the model
+            has been exported, else Keras. Where "auto" has to do without an export that is there,
+            a line on the error stream says why.
+        threads: Processor cores for ONNX Runtime to use; all that are to be had if left out.
 
     Raises:
         BundleError: There is no such model, or a file of it is broken.
-        MissingExtraError: No backend is installed.
+        MissingExtraError: What computes it is not installed.
     """
     bundle = open_bundle(name_or_folder)
+    if engine == "onnx":
+        return onnx_recognizer(bundle, threads=threads)
+    if engine == "auto" and has_onnx(bundle.folder):
+        try:
+            return onnx_recognizer(bundle, threads=threads)
+        except (BundleError, MissingExtraError) as error:
+            if not _can_use_keras(bundle.folder):
+                raise
+            print(f"asr: {error}; using Keras, which is slower", file=sys.stderr)
     return recognizer_of(bundle, load_network(bundle.folder))
+
+
+def _can_use_keras(folder: Path) -> bool:
+    if not (folder / NETWORK_FILE).is_file():
+        return False
+    try:
+        require_backend()
+    except (MissingExtraError, OptionsError):
+        return False
+    return True
 
 
 def recognizer_of(bundle: Bundle, model: Any) -> Recognizer:

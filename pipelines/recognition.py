@@ -1,16 +1,25 @@
-"""Recordings through a recognizer, a few minutes at a time, none of which can stop the others."""
+"""Recordings through a recognizer, a few minutes at a time, none of which can stop the others.
 
+While the recordings of one group are read, others before it have their features extracted, pass
+through the network and are decoded, each group by a thread of its own. Results come in the order
+of the recordings, and what is held at a time does not depend on how many there are.
+"""
+
+import math
 import time
+from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from asr.audio import SAMPLE_RATE
+from asr.audio import SAMPLE_RATE, audio_info
 from asr.errors import AsrError
 from asr.manifest import Utterance
+from asr.recognizer import check_duration
 from asr.text import TextOptions
 from asr.transcript import Transcript
 from pipelines.progress import AUDIO_SECONDS, Progress
@@ -19,13 +28,24 @@ from pipelines.speech import load_speech
 Samples = npt.NDArray[np.float32]
 Reason = str
 
-# Audio held in memory at once; the recognizer makes batches of like length out of it. Only a
-# single recording may be longer.
-_GROUP_S = 240.0
+# Audio of a group; the recognizer makes batches of like length out of it. Only a single recording
+# may be longer.
+_GROUP_S = 120.0
+# Groups being recognised side by side: while the network has one, another's features are extracted
+# or its text is decoded. More than two share the cores without keeping them any busier.
+_NUM_WORKERS = 2
+# Read while all workers are busy; a third group, since reading is faster than all else.
+_MAX_WAITING = _NUM_WORKERS + 1
+# Lowest rate of any speech codec: a file that is smaller than its longest permitted recording at
+# this rate need not be opened to know that it is not too long.
+_MIN_BYTES_PER_S = 75
 
 
 class BatchRecognizer(Protocol):
-    """What is needed of a recognizer."""
+    """What is needed of a recognizer. It is called from several threads at once.
+
+    Where it has a `max_duration_s`, recordings beyond it are refused before they are read.
+    """
 
     @property
     def text(self) -> TextOptions:
@@ -134,39 +154,91 @@ def recognise(
 
 
 def _results(recognizer: BatchRecognizer, utterances: Iterable[Utterance]) -> Iterator[Result]:
-    group: list[tuple[Utterance, Samples | Reason]] = []
-    num_samples = 0
-    for utterance in utterances:
-        samples = _read(utterance)
-        group.append((utterance, samples))
-        num_samples += 0 if isinstance(samples, Reason) else len(samples)
-        # Nothing may hold on to samples that are done with while the next recording is read.
-        del samples
-        if not num_samples or num_samples >= _GROUP_S * SAMPLE_RATE:
-            yield from _results_of(recognizer, group)
-            group.clear()
-            num_samples = 0
-    yield from _results_of(recognizer, group)
-
-
-def _read(utterance: Utterance) -> Samples | Reason:
+    limit_s = getattr(recognizer, "max_duration_s", math.inf)
+    pool = ThreadPoolExecutor(_NUM_WORKERS, thread_name_prefix="recognition")
+    waiting: deque[tuple[int, Future[list[Result]]]] = deque()
+    groups = _groups(utterances, limit_s=limit_s)
     try:
+        while True:
+            # A long recording counts for many: nothing is read beside it.
+            full = sum(num_samples for num_samples, _ in waiting) > _MAX_WAITING * _group_samples()
+            if full or len(waiting) == _MAX_WAITING:
+                yield from waiting.popleft()[1].result()
+                continue
+            group = next(groups, None)
+            if group is None:
+                break
+            if not group.num_samples and not waiting:  # what cannot be read is said at once
+                yield from _results_of(recognizer, group)
+                continue
+            waiting.append((group.num_samples, pool.submit(_results_of, recognizer, group)))
+            del group  # whose samples are to be let go of as soon as they are done with
+        while waiting:
+            yield from waiting.popleft()[1].result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+@dataclass(slots=True)
+class _Group:
+    """Recordings that are recognised together, each read or with the reason why it is not."""
+
+    items: list[tuple[Utterance, Samples | Reason]] = field(default_factory=list)
+    num_samples: int = 0
+
+    def add(self, utterance: Utterance, samples: Samples | Reason) -> None:
+        self.items.append((utterance, samples))
+        self.num_samples += 0 if isinstance(samples, Reason) else len(samples)
+
+
+def _group_samples() -> float:
+    return _GROUP_S * SAMPLE_RATE
+
+
+def _groups(utterances: Iterable[Utterance], *, limit_s: float) -> Iterator[_Group]:
+    """Yields groups as they are asked for, and holds on to none."""
+    group = _Group()
+    for utterance in utterances:
+        group.add(utterance, _read(utterance, limit_s=limit_s))
+        if not group.num_samples or group.num_samples >= _group_samples():
+            full, group = group, _Group()
+            yield full
+            del full
+    if group.items:
+        yield group
+
+
+def _read(utterance: Utterance, *, limit_s: float) -> Samples | Reason:
+    try:
+        _check_length(utterance, limit_s=limit_s)
         return load_speech(utterance)
     except AsrError as error:
         return str(error)  # the error itself holds on to what was read
 
 
-def _results_of(
-    recognizer: BatchRecognizer, group: Sequence[tuple[Utterance, Samples | Reason]]
-) -> Iterator[Result]:
-    recordings = [samples for _, samples in group if not isinstance(samples, Reason)]
+def _check_length(utterance: Utterance, *, limit_s: float) -> None:
+    """Refuses a recording that is too long, before it takes the memory."""
+    duration_s = utterance.duration_s
+    if duration_s is None:
+        path = utterance.audio
+        if not path.is_file() or path.stat().st_size <= limit_s * _MIN_BYTES_PER_S:
+            return
+        duration_s = audio_info(path).duration_s - utterance.offset_s
+    check_duration(duration_s, at_most_s=limit_s)
+
+
+def _results_of(recognizer: BatchRecognizer, group: _Group) -> list[Result]:
+    recordings = [samples for _, samples in group.items if not isinstance(samples, Reason)]
     outcomes = iter(_transcribe(recognizer, recordings))
-    for utterance, samples in group:
+    results = []
+    for utterance, samples in group.items:
         outcome = samples if isinstance(samples, Reason) else next(outcomes)
         if isinstance(outcome, Reason):
-            yield Result(utterance=utterance, failure=outcome)
+            results.append(Result(utterance=utterance, failure=outcome))
         else:
-            yield Result(utterance=utterance, transcript=outcome)
+            results.append(Result(utterance=utterance, transcript=outcome))
+    group.items.clear()  # the pool holds on to the group for a moment longer than to its samples
+    return results
 
 
 def _transcribe(

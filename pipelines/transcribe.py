@@ -61,6 +61,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--root", type=Path, help="folder that a list's relative paths start from")
     parser.add_argument("--overwrite", action="store_true", help="replace files that are there")
+    parser.add_argument(
+        "--engine",
+        choices=("auto", "onnx", "keras"),
+        default="auto",
+        help="what computes the network (default: auto, which is ONNX Runtime where the model has "
+        "been exported by asr export, else Keras)",
+    )
+    parser.add_argument(
+        "--threads",
+        type=int,
+        metavar="N",
+        help="processor cores for ONNX Runtime (default: all)",
+    )
     parser.add_argument("--quiet", action="store_true", help="show no progress")
 
 
@@ -76,6 +89,8 @@ def run(arguments: argparse.Namespace) -> int:
     """
     from pipelines.outputs import make_output
 
+    if arguments.threads is not None and arguments.threads < 1:
+        raise UsageError(f"--threads: expected a number from 1 on, received {arguments.threads}")
     is_list = _is_list(arguments.inputs)
     utterances = _listed(arguments) if is_list else _recordings(arguments.inputs)
     output = make_output(
@@ -88,7 +103,9 @@ def run(arguments: argparse.Namespace) -> int:
     from pipelines.network import load_recognizer
     from pipelines.recognition import transcribe
 
-    recognizer = load_recognizer(arguments.model)
+    recognizer = load_recognizer(
+        arguments.model, engine=arguments.engine, threads=arguments.threads
+    )
     # Text on a terminal is progress enough, and a live line would run into it.
     quiet = arguments.quiet or (arguments.output is None and sys.stdout.isatty())
     heard: list[str] = []

@@ -21,15 +21,16 @@ LIBRARIES = {
         "librosa",
         "numba",
         "numpy",
+        "onnxruntime",
         "scipy",
         "sentencepiece",
         "soundfile",
         "soxr",
         "tomli_w",
     },
-    "models": {"jax", "keras", "numpy", "tensorflow"},
+    "models": {"jax", "keras", "numpy", "onnx", "onnxruntime", "tensorflow"},
     "pipelines": {
-        *("espeakng_loader", "jinja2", "keras", "matplotlib", "numpy", "tensorboard"),
+        *("espeakng_loader", "jinja2", "keras", "matplotlib", "numpy", "onnx", "tensorboard"),
         *("tensorflow", "tomli_w"),
     },
 }
@@ -44,6 +45,8 @@ HEAVY = {
         "librosa",
         "matplotlib",
         "numba",
+        "onnx",
+        "onnxruntime",
         "scipy",
         "sentencepiece",
     ),
@@ -175,9 +178,7 @@ def test_libraries_and_dependencies_agree() -> None:
 def test_the_library_is_light_to_import() -> None:
     # Compiled functions need numba where they are defined: nothing imports them at its top.
     modules = [
-        name
-        for name in MODULES
-        if name.partition(".")[0] == "asr" and not name.endswith("_kernel")
+        name for name in MODULES if name.partition(".")[0] == "asr" and not name.endswith("_kernel")
     ]
     program = f"import sys, {', '.join(modules)}\nprint(*sys.modules)"
     assert not set(run_python(program).split()) & HEAVY

@@ -49,7 +49,7 @@ class Listener:
 @pytest.fixture
 def asr(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Command:
     """Runs the command in tmp_path with the listener as its model."""
-    monkeypatch.setattr(network, "load_recognizer", lambda _: Listener())
+    monkeypatch.setattr(network, "load_recognizer", lambda _, **options: Listener())
     monkeypatch.chdir(tmp_path)
 
     def run(*words: str | Path) -> int:
@@ -62,7 +62,7 @@ def asr(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Command:
 def refusing(asr: Command, monkeypatch: pytest.MonkeyPatch) -> Command:
     """The command, failing if it opens the model: what is refused is refused before."""
 
-    def refuse(_: object) -> None:
+    def refuse(*_: object, **__: object) -> None:
         raise AssertionError("the model was opened")
 
     monkeypatch.setattr(network, "load_recognizer", refuse)
@@ -176,7 +176,7 @@ def test_text_comes_as_it_is_recognised(tmp_path: Path) -> None:
     program = (
         "import sys, test_pipelines_transcribe as t, pipelines.recognition as r\n"
         "from pipelines import cli, network, speech\n"
-        "network.load_recognizer = lambda _: t.Listener()\n"
+        "network.load_recognizer = lambda _, **options: t.Listener()\n"
         "r._GROUP_S = 0.0\n"
         "load = speech.load_audio\n"
         "def slow(path, **more):\n"

@@ -53,8 +53,8 @@ def test_the_table_of_homes_is_the_list_of_exports() -> None:
 
 
 def test_an_unknown_name_is_an_attribute_error_and_no_import() -> None:
-    with pytest.raises(AttributeError, match="'asr' has no attribute 'load'"):
-        getattr(asr, "load")  # noqa: B009
+    with pytest.raises(AttributeError, match="'asr' has no attribute 'recognise'"):
+        getattr(asr, "recognise")  # noqa: B009
 
 
 def test_completion_offers_the_exports() -> None:
