@@ -1,7 +1,7 @@
 """What a recognizer gets wrong: the words it mixes up, misses and makes up, and odd references."""
 
 import collections
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -154,12 +154,29 @@ def duplicate_texts(rows: Iterable[UtteranceScore], *, min_words: int = 3) -> li
     )
 
 
-def duplicate_audio(utterances: Iterable[Utterance]) -> list[Duplicates]:
-    """Returns the stretches of audio that stand more than once, by path, offset and duration."""
-    return _duplicates(
-        (f"{item.audio}" + (f" from {item.offset_s:g} s" if item.offset_s else ""), item.id)
-        for item in utterances
-    )
+def duplicate_audio(
+    utterances: Iterable[Utterance], digests: Mapping[str, bytes] | None = None
+) -> list[Duplicates]:
+    """Returns the recordings that stand more than once, each named as its first utterance has it.
+
+    Args:
+        utterances: Where the recordings are.
+        digests: Of what is to be heard, by id: the same for the same sound. Where there is none, a
+            file and where the stretch starts in it stand for it.
+    """
+    same: dict[object, list[Utterance]] = collections.defaultdict(list)
+    for item in utterances:
+        same[(digests or {}).get(item.id, (item.audio, item.offset_s))].append(item)
+    found = [
+        Duplicates(value=_stretch(items[0]), ids=tuple(item.id for item in items))
+        for items in same.values()
+        if len(items) > 1
+    ]
+    return sorted(found, key=lambda one: (-len(one.ids), one.value))
+
+
+def _stretch(item: Utterance) -> str:
+    return f"{item.audio}" + (f" from {item.offset_s:g} s" if item.offset_s else "")
 
 
 def unknown_characters(

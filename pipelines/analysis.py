@@ -8,7 +8,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from asr.confidences import Confidences
 from asr.errors import ManifestError
+from asr.hypotheses import CONFIDENCE_KEY
 from asr.interchange import read_utterances
 from asr.intervals import Floats, Interval, Statistic, bootstrap, ratio
 from asr.manifest import Utterance, decode_line, numbered_lines
@@ -24,6 +26,7 @@ from asr.scoring import Score, UtteranceScore
 from asr.slices import Slice, duration_label, key_labels, quarters, slice_by, slice_words, snr_label
 from asr.text import TextOptions, normalise_text
 from asr.vocabulary import Vocabulary
+from pipelines.calibration import Accepted, Calibration, acceptance, calibrate
 from pipelines.pairing import speakers_of
 
 MAX_SLICES = 200
@@ -32,6 +35,7 @@ MAX_SLICES = 200
 _OF_RESULTS = {
     *("pred_text", "reference", "hypothesis", "wer", "cer", "alignment", "failed"),
     *("num_reference", "hits", "substitutions", "deletions", "insertions"),
+    *("confidence", CONFIDENCE_KEY),
 }
 """Keys of a manifest that say how it was recognised, and so are no property of the speech."""
 
@@ -49,6 +53,8 @@ class Analysis:
         duplicate_audio: Recordings that stand more than once.
         unknown_characters: Characters that the model cannot write, with the ids of the references
             that hold them; empty if the model is not known.
+        calibration: Whether the recognizer knows when it is right; None without confidences.
+        accepted: What each threshold of confidence would accept, the strictest first.
     """
 
     intervals: Mapping[str, Interval | None]
@@ -57,6 +63,8 @@ class Analysis:
     duplicate_texts: tuple[Duplicates, ...]
     duplicate_audio: tuple[Duplicates, ...]
     unknown_characters: Mapping[str, tuple[str, ...]]
+    calibration: Calibration | None = None
+    accepted: tuple[Accepted, ...] = ()
 
 
 def analyse(
@@ -66,6 +74,8 @@ def analyse(
     frequencies: Mapping[str, int] | None = None,
     vocabulary: Vocabulary | None = None,
     snr_db: Mapping[str, float | None] | None = None,
+    digests: Mapping[str, bytes] | None = None,
+    confidences: Confidences | None = None,
 ) -> Analysis:
     """Finds intervals, slices and mistakes of a score.
 
@@ -75,6 +85,8 @@ def analyse(
         frequencies: How often each word stands in the training text, for the slices by vocabulary.
         vocabulary: The model's, for the characters it cannot write.
         snr_db: Signal-to-noise ratios by id, for the slices by it.
+        digests: Of recordings by id, for those that stand more than once.
+        confidences: Of the words of the compared transcripts, by id.
     """
     speakers = speakers_of(utterances, (row.id for row in score.rows))
     slices = _slices(score.rows, utterances, speakers, snr_db or {})
@@ -86,8 +98,10 @@ def analyse(
         slices={name: parts[:MAX_SLICES] for name, parts in ranked},
         mistakes=mistakes(score.rows),
         duplicate_texts=tuple(duplicate_texts(score.rows)),
-        duplicate_audio=tuple(duplicate_audio(utterances.values())),
+        duplicate_audio=tuple(duplicate_audio(utterances.values(), digests)),
         unknown_characters=unknown_characters(score.rows, vocabulary) if vocabulary else {},
+        calibration=calibrate(score.rows, confidences or {}),
+        accepted=tuple(acceptance(score.rows, confidences or {})),
     )
 
 

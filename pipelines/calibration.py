@@ -4,15 +4,15 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from asr.confidences import Confidences
 from asr.scoring import UtteranceScore
 from asr.text import TextOptions, normalise_text
 
 NUM_BINS = 10
 MAX_POINTS = 200
 """Of the curve of acceptance; more cannot be seen."""
-
-Confidences = Mapping[str, Sequence[float]]
-"""By utterance id, the probability of every word of its compared transcript, from 0 to 1."""
+TARGETS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3)
+"""Error rates one might put up with unread."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,15 +40,20 @@ class Calibration:
 
     Attributes:
         bins: Of equal width, those without words left out, the least confident first.
-        expected_error: Mean distance between confidence and share of right words, weighted by
-            words (expected calibration error; Guo et al., "On calibration of modern neural
-            networks", ICML 2017).
-        num_words: Words recognised.
+        expected_calibration_error: Mean distance between confidence and share of right words,
+            weighted by words (Guo et al., "On calibration of modern neural networks", ICML 2017).
+        num_bins: Bins that confidences from 0 to 1 were put in.
+        num_words: Words recognised that have a confidence.
+        confidence: Their mean confidence.
+        correct: Share of them that was right.
     """
 
     bins: tuple[Bin, ...]
-    expected_error: float
+    expected_calibration_error: float
+    num_bins: int
     num_words: int
+    confidence: float
+    correct: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +93,23 @@ def compared_confidences(
     return [confidence for confidence, part in zip(confidences, parts, strict=True) for _ in part]
 
 
+def all_compared(
+    transcripts: Mapping[str, str], confidences: Confidences, *, text: TextOptions
+) -> Confidences:
+    """Returns the confidences by id as `compared_confidences` does, of those that can be told."""
+    found = {
+        key: compared_confidences(transcripts[key], values, text=text)
+        for key, values in confidences.items()
+        if key in transcripts
+    }
+    return {key: values for key, values in found.items() if values is not None}
+
+
+def mean(confidences: Sequence[float]) -> float:
+    """Returns how sure a recognizer is of an utterance: the mean of its words' confidences."""
+    return sum(confidences) / len(confidences)
+
+
 def right_words(row: UtteranceScore) -> list[bool]:
     """Returns for each word of a transcript whether it is right."""
     return [chunk.kind == "equal" for chunk in row.alignment for _ in chunk.hypothesis]
@@ -124,7 +146,14 @@ def calibrate(rows: Sequence[UtteranceScore], confidences: Confidences) -> Calib
     if not num_words:
         return None
     off = sum(one.num_words * abs(one.confidence - one.correct) for one in bins)
-    return Calibration(bins=bins, expected_error=off / num_words, num_words=num_words)
+    return Calibration(
+        bins=bins,
+        expected_calibration_error=off / num_words,
+        num_bins=NUM_BINS,
+        num_words=num_words,
+        confidence=sum(total for _, total, _ in sums) / num_words,
+        correct=sum(right for _, _, right in sums) / num_words,
+    )
 
 
 def acceptance(rows: Sequence[UtteranceScore], confidences: Confidences) -> list[Accepted]:
@@ -138,7 +167,7 @@ def acceptance(rows: Sequence[UtteranceScore], confidences: Confidences) -> list
         confidences: Of the words of their transcripts.
     """
     ranked = sorted(
-        ((_mean(confidences[row.id]), row) for row in rows if confidences.get(row.id)),
+        ((mean(confidences[row.id]), row) for row in rows if confidences.get(row.id)),
         key=lambda pair: -pair[0],
     )
     found, errors, words = [], 0, 0
@@ -156,6 +185,14 @@ def most_accepted(found: Sequence[Accepted], *, wer: float) -> Accepted | None:
     return next((one for one in reversed(found) if one.wer <= wer), None)
 
 
+def met_targets(found: Sequence[Accepted]) -> list[tuple[float, Accepted]]:
+    """Returns for each of `TARGETS` how much could be accepted, if it is neither none nor all."""
+    if not found:
+        return []
+    targets = [(wer, most_accepted(found, wer=wer)) for wer in TARGETS if wer < found[-1].wer]
+    return [(wer, one) for wer, one in targets if one is not None]
+
+
 def thinned(found: Sequence[Accepted]) -> list[Accepted]:
     """Returns at most `MAX_POINTS` of the thresholds, the first and the last among them."""
     if len(found) <= MAX_POINTS:
@@ -170,7 +207,3 @@ def _outcomes(
     for row in rows:
         if row.id in confidences:
             yield from zip(confidences[row.id], right_words(row), strict=True)
-
-
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values)

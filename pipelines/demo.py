@@ -88,9 +88,10 @@ def demo(
 
 def _learn_and_score(folder: Path, recipe: "Recipe", test: Path, stages: "_Stages") -> DemoResult:
     from asr.manifest import read_manifest
-    from pipelines.evaluate import evaluate
+    from pipelines.analysis import word_frequencies
+    from pipelines.evaluate import evaluate_recognizer
+    from pipelines.evidence import gather
     from pipelines.network import load_recognizer
-    from pipelines.recognition import recognise
     from pipelines.report import write_report
     from pipelines.train import train
 
@@ -103,25 +104,23 @@ def _learn_and_score(folder: Path, recipe: "Recipe", test: Path, stages: "_Stage
     stages.next("transcribing voices it has never heard")
     recognizer = load_recognizer(trained.model_folder)
     utterances = read_manifest(test)
-    heard = recognise(recognizer, utterances, quiet=stages.quiet)
-    transcripts = folder / "transcripts.jsonl"
-    _write_transcripts(transcripts, utterances, heard.hypotheses)
-
-    stages.next("scoring the transcripts")
-    evaluation = evaluate(
+    evaluation = evaluate_recognizer(
+        recognizer,
         utterances,
-        heard.hypotheses,
-        text=recognizer.text,
-        failures=heard.failures,
-        source=str(trained.model_folder),
+        model=str(trained.model_folder),
         reference_source=str(test),
-        audio_s=heard.audio_s,
-        compute_s=heard.compute_s,
+        word_frequencies=word_frequencies(test.with_name("train.jsonl"), text=recognizer.text),
+        quiet=stages.quiet,
     )
+    transcripts = folder / "transcripts.jsonl"
+    _write_transcripts(transcripts, utterances, evaluation.hypotheses)
+
+    stages.next("writing the report")
+    evidence = gather(evaluation, recognizer=recognizer, quiet=stages.quiet)
     return DemoResult(
         model=trained.model_folder,
         transcripts=transcripts,
-        report=write_report(evaluation, folder / "report", overwrite=True),
+        report=write_report(evaluation, folder / "report", overwrite=True, evidence=evidence),
         evaluation=evaluation,
     )
 

@@ -18,12 +18,14 @@ from pipelines.pairing import (
 from pipelines.usage import UsageError
 
 if TYPE_CHECKING:
+    from asr.confidences import Confidences
     from asr.manifest import Utterance
     from asr.text import TextOptions
     from asr.vocabulary import Vocabulary
     from pipelines.baseline import Baseline
     from pipelines.evaluation import Evaluation
     from pipelines.recognition import BatchRecognizer
+    from pipelines.suspects import ReferenceLosses
 
 EPILOG = """\
 examples:
@@ -72,7 +74,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the model's training text or manifest, for errors by how rare a word is",
     )
     parser.add_argument(
-        "--snr", action="store_true", help="read the recordings for errors by how noisy they are"
+        "--snr",
+        action="store_true",
+        help="with --hyp: read the recordings for errors by how noisy they are",
     )
     parser.add_argument(
         "--baseline", type=Path, metavar="REPORT", help="say what changed since this report"
@@ -108,17 +112,13 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.output:
         check_folder(arguments.output, overwrite=arguments.overwrite)
     if arguments.model:
-        found, recognizer, confidences = _evaluate_model(arguments)
+        found, recognizer = _evaluate_model(arguments)
     else:
-        found, recognizer, confidences = _evaluate_finished(arguments), None, {}
+        found, recognizer = _evaluate_finished(arguments), None
     print(summary(found, num_rows=arguments.rows))
     if arguments.output:
         evidence = gather(
-            found,
-            recognizer=recognizer,
-            confidences=confidences,
-            num_clips=arguments.clips,
-            quiet=arguments.quiet,
+            found, recognizer=recognizer, num_clips=arguments.clips, quiet=arguments.quiet
         )
         page = write_report(
             found, arguments.output, overwrite=arguments.overwrite, evidence=evidence
@@ -146,6 +146,9 @@ def evaluate(
     snr_db: Mapping[str, float | None] | None = None,
     vocabulary: "Vocabulary | None" = None,
     word_frequencies: Mapping[str, int] | None = None,
+    confidences: "Confidences | None" = None,
+    digests: Mapping[str, bytes] | None = None,
+    losses: "ReferenceLosses | None" = None,
 ) -> "Evaluation":
     """Scores transcripts against the texts of a manifest, and analyses the score.
 
@@ -164,6 +167,9 @@ def evaluate(
         snr_db: Signal-to-noise ratios by id, for the slices by it.
         vocabulary: The model's, for the characters it cannot write.
         word_frequencies: Of the training text, for the slices by vocabulary.
+        confidences: Of the words of the transcripts as they came, by id.
+        digests: Of recordings by id, for those that stand more than once.
+        losses: Of the references against their audio, for those that do not fit.
 
     Raises:
         ScoringError: A reference has no text, or ids are double or missing on one side.
@@ -171,23 +177,22 @@ def evaluate(
     from asr.scoring import score
     from pipelines.analysis import analyse
     from pipelines.baseline import change_since
+    from pipelines.calibration import all_compared
     from pipelines.evaluation import Evaluation
+    from pipelines.suspects import find_suspects
 
-    pairs = pair(references, hypotheses, allow_missing=allow_missing)
+    pairs = pair(references, hypotheses, confidences=confidences, allow_missing=allow_missing)
     scored = score(pairs.references, pairs.hypotheses, text=text)
+    compared = all_compared(pairs.hypotheses, pairs.confidences, text=text)
     analysis = analyse(
         scored,
         pairs.utterances,
         frequencies=word_frequencies,
         vocabulary=vocabulary,
         snr_db=snr_db,
+        digests=digests,
+        confidences=compared,
     )
-    change = None
-    if baseline is not None:
-        speakers = {key: item.speaker for key, item in pairs.utterances.items()}
-        change = change_since(
-            baseline, scored, text=text, interval=analysis.intervals["wer"], speakers=speakers
-        )
     return Evaluation(
         score=scored,
         analysis=analysis,
@@ -201,8 +206,70 @@ def evaluate(
         text=text,
         model=model,
         missing=pairs.missing,
-        change=change,
+        change=None
+        if baseline is None
+        else change_since(
+            baseline,
+            scored,
+            text=text,
+            interval=analysis.intervals["wer"],
+            speakers={key: item.speaker for key, item in pairs.utterances.items()},
+        ),
         snr_db=snr_db or {},
+        word_confidences=pairs.confidences,
+        confidences=compared,
+        suspects=find_suspects(scored.rows, losses.wrong, losses.usual) if losses else (),
+    )
+
+
+def evaluate_recognizer(
+    recognizer: "BatchRecognizer",
+    utterances: "Sequence[Utterance]",
+    *,
+    text: "TextOptions | None" = None,
+    model: str = "",
+    reference_source: str = "",
+    baseline: "Baseline | None" = None,
+    word_frequencies: Mapping[str, int] | None = None,
+    quiet: bool = False,
+) -> "Evaluation":
+    """Transcribes a manifest, hearing each recording once, and scores that.
+
+    Args:
+        recognizer: What transcribes.
+        utterances: The recordings, each with its text.
+        text: Normalisation of both sides; the recognizer's if left out.
+        model: What the recognizer is called.
+        reference_source: Where the references come from, for the report.
+        baseline: An earlier report to compare with.
+        word_frequencies: Of the training text, for the slices by vocabulary.
+        quiet: Show no progress.
+
+    Raises:
+        ScoringError: A reference has no text, or an id is there twice.
+    """
+    from pipelines.listening import Listener
+    from pipelines.recognition import recognise
+
+    listener = Listener(recognizer, num_utterances=len(utterances))
+    result = recognise(listener, utterances, hear=listener.hear, quiet=quiet)
+    return evaluate(
+        utterances,
+        result.hypotheses,
+        text=text or recognizer.text,
+        failures=result.failures,
+        source=model,
+        reference_source=reference_source,
+        audio_s=result.audio_s,
+        compute_s=result.compute_s,
+        model=model,
+        vocabulary=getattr(recognizer, "vocabulary", None),
+        baseline=baseline,
+        word_frequencies=word_frequencies,
+        confidences=result.confidences,
+        snr_db=listener.snr_db,
+        digests=listener.digests,
+        losses=listener.losses,
     )
 
 
@@ -214,13 +281,9 @@ def _check(arguments: argparse.Namespace) -> None:
         raise UsageError("expected either --model MODEL MANIFEST, or --hyp FILE --ref FILE")
 
 
-def _evaluate_model(
-    arguments: argparse.Namespace,
-) -> "tuple[Evaluation, BatchRecognizer, Mapping[str, Sequence[float]]]":
-    """Returns what was found, with the recognizer and how sure it was of each word."""
+def _evaluate_model(arguments: argparse.Namespace) -> "tuple[Evaluation, BatchRecognizer]":
     from asr.interchange import read_utterances
     from pipelines.network import load_recognizer
-    from pipelines.recognition import recognise
 
     utterances = read_utterances(arguments.manifest, root=arguments.root)
     # What cannot be scored is refused before an hour is spent on it.
@@ -228,36 +291,33 @@ def _evaluate_model(
     baseline = read_baseline(arguments.baseline) if arguments.baseline else None
     recognizer = load_recognizer(arguments.model)
     text = text_options(arguments, recognizer.text)
-    frequencies = _word_frequencies(arguments, text)
-    result = recognise(recognizer, utterances, quiet=arguments.quiet)
-    found = evaluate(
+    found = evaluate_recognizer(
+        recognizer,
         utterances,
-        result.hypotheses,
         text=text,
-        failures=result.failures,
-        source=str(arguments.model),
-        reference_source=str(arguments.manifest),
-        audio_s=result.audio_s,
-        compute_s=result.compute_s,
         model=str(arguments.model),
-        vocabulary=getattr(recognizer, "vocabulary", None),
-        snr_db=_snr_db(arguments, utterances),
+        reference_source=str(arguments.manifest),
         baseline=baseline,
-        word_frequencies=frequencies,
+        word_frequencies=_word_frequencies(arguments, text),
+        quiet=arguments.quiet,
     )
-    return found, recognizer, result.confidences
+    return found, recognizer
 
 
 def _evaluate_finished(arguments: argparse.Namespace) -> "Evaluation":
-    from asr.hypotheses import read_hypotheses
+    from asr.hypotheses import read_transcripts
     from asr.interchange import read_utterances
     from asr.text import TextOptions
+    from pipelines.recordings import file_digests
 
     utterances = read_utterances(arguments.ref, root=arguments.root)
     text = text_options(arguments, TextOptions())
+    transcripts = read_transcripts(arguments.hyp)
     return evaluate(
         utterances,
-        read_hypotheses(arguments.hyp),
+        transcripts.texts,
+        confidences=transcripts.confidences,
+        digests=file_digests(utterances),
         text=text,
         source=str(arguments.hyp),
         reference_source=str(arguments.ref),

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from asr.confidences import Confidences
 from asr.intervals import Interval
 from asr.manifest import Utterance
 from asr.scoring import Score, UtteranceScore
@@ -12,6 +13,7 @@ from pipelines.analysis import Analysis
 from pipelines.baseline import Change
 from pipelines.machine import Machine, peak_memory_bytes, this_machine, versions
 from pipelines.pairing import Missing
+from pipelines.suspects import Suspect
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +36,9 @@ class Evaluation:
         missing: Ids that only one side had, and how they were counted.
         change: What changed since a baseline, if one was given.
         snr_db: Signal-to-noise ratio by id, where it was estimated.
+        word_confidences: Of the words of the transcripts as they came, by id.
+        confidences: Of the words of the transcripts as they were compared, by id.
+        suspects: References that their audio contradicts.
         machine: Where it was made.
         peak_memory_bytes: The most memory that this process held; None where that is not known.
         versions: Of Python and of the libraries the figures depend on.
@@ -54,6 +59,9 @@ class Evaluation:
     missing: Missing = field(default_factory=Missing)
     change: Change | None = None
     snr_db: Mapping[str, float | None] = field(default_factory=dict)
+    word_confidences: Confidences = field(default_factory=dict)
+    confidences: Confidences = field(default_factory=dict)
+    suspects: tuple[Suspect, ...] = ()
     machine: Machine = field(default_factory=this_machine)
     peak_memory_bytes: int | None = field(default_factory=peak_memory_bytes)
     versions: Mapping[str, str] = field(default_factory=versions)
@@ -88,3 +96,15 @@ def speed_text(evaluation: Evaluation) -> str:
     """Returns the real-time factor with its inverse; empty if nothing was transcribed."""
     factor = evaluation.real_time_factor
     return f"real_time_factor {factor:.3g} ({1 / factor:.3g}x real time)" if factor else ""
+
+
+def confidence_text(evaluation: Evaluation) -> str:
+    """Returns how honest the words' confidences are; empty if there are none."""
+    found = evaluation.analysis.calibration
+    if found is None:
+        return ""
+    return (
+        f"{percent(found.confidence)} on average, {percent(found.correct)} of "
+        f"{found.num_words:,} words right; expected calibration error "
+        f"{percent(found.expected_calibration_error)} ({found.num_bins} bins)"
+    )

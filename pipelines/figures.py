@@ -7,7 +7,7 @@ from typing import NamedTuple
 from asr.intervals import Interval
 from asr.scoring import ErrorCounts
 from asr.slices import Slice
-from pipelines.calibration import Accepted, Calibration, most_accepted, thinned
+from pipelines.calibration import Accepted, Calibration, thinned
 from pipelines.evaluation import Evaluation, percent
 from pipelines.svg import Axis, Line, axis_up_to, line_chart
 
@@ -15,8 +15,6 @@ MAX_DIMENSIONS = 20
 """Ways of cutting the corpus; the worst come first, and the rest are in `metrics.json`."""
 MAX_PARTS = 60
 """Parts of one dimension, likewise."""
-_TARGETS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3)
-"""Error rates one might put up with unread."""
 
 
 class Share(NamedTuple):
@@ -189,13 +187,6 @@ def acceptance_chart(found: Sequence[Accepted]) -> str:
         y=axis_up_to("WER", [wer for _, wer in points], percent=True),
         title="Word error rate among accepted utterances against their share",
     )
-
-
-def acceptance_targets(found: Sequence[Accepted]) -> list[tuple[float, Accepted]]:
-    """Returns for a few error rates how much could be accepted, if it is neither none nor all."""
-    whole = found[-1].wer
-    targets = [(wer, most_accepted(found, wer=wer)) for wer in _TARGETS if wer < whole]
-    return [(wer, one) for wer, one in targets if one is not None]
 
 
 def training_charts(

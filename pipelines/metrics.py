@@ -12,7 +12,9 @@ from asr.scoring import ErrorCounts
 from asr.significance import Comparison
 from asr.slices import Slice
 from pipelines.baseline import Change
+from pipelines.calibration import Calibration, met_targets
 from pipelines.evaluation import Evaluation
+from pipelines.suspects import Suspect
 
 VERSION = 1
 """Of the schema: raised when a key changes its meaning or goes; new keys leave it as it is."""
@@ -65,6 +67,12 @@ def metrics(evaluation: Evaluation) -> dict[str, Any]:
             name: [slice_record(part) for part in parts] for name, parts in analysis.slices.items()
         },
         "mistakes": _mistakes(analysis.mistakes),
+        "calibration": _calibration(analysis.calibration),
+        "acceptance": [
+            {"wer_limit": limit, "threshold": one.threshold, "share": one.share, "wer": one.wer}
+            for limit, one in met_targets(analysis.accepted)
+        ],
+        "suspects": [_suspect(one) for one in evaluation.suspects],
         "duplicate_texts": _duplicates(analysis.duplicate_texts),
         "duplicate_audio": _duplicates(analysis.duplicate_audio),
         "unknown_characters": {
@@ -131,6 +139,21 @@ def _mistakes(found: Mistakes) -> dict[str, Any]:
         "deletions": words(found.deletions),
         "insertions": words(found.insertions),
         "words": words(found.words),
+    }
+
+
+def _calibration(found: Calibration | None) -> dict[str, Any] | None:
+    if found is None:
+        return None
+    return {**dataclasses.asdict(found), "bins": [dataclasses.asdict(one) for one in found.bins]}
+
+
+def _suspect(found: Suspect) -> dict[str, Any]:
+    return {
+        "id": found.row.id,
+        "loss": None if found.impossible else found.loss,
+        "heard_loss": found.heard_loss,
+        "usual_loss": found.usual_loss,
     }
 
 

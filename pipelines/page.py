@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from asr.bundle import name_of
 from asr.errors import MissingExtraError
 from pipelines import figures
-from pipelines.calibration import acceptance, calibrate, right_words
+from pipelines.calibration import met_targets, right_words
 from pipelines.evaluation import Evaluation, interval_text, percent
 from pipelines.evidence import Evidence
 from pipelines.examples import Example
@@ -53,7 +53,6 @@ def render_page(evaluation: Evaluation, evidence: Evidence | None = None) -> str
         rows = rows_within(
             context["ranked"],
             evaluation,
-            evidence.confidences,
             max_rows=max_rows,
             max_characters=max_characters,
         )
@@ -115,11 +114,11 @@ def _context(evaluation: Evaluation, evidence: Evidence) -> dict[str, Any]:
         "slices_wer": figures.span(score.wer, None, top=slices_top),
         "ranked": evaluation.worst_first(),
         "speakers": len({one.speaker for one in evaluation.utterances.values() if one.speaker}),
-        "examples": [_example(example, evaluation, evidence) for example in evidence.examples],
+        "examples": [_example(example, evaluation) for example in evidence.examples],
         "training": figures.training_charts(evidence.provenance.history),
-        "changed": _changed(evaluation, evidence),
+        "changed": _changed(evaluation),
         "max_listed": MAX_LISTED,
-        **_trust(evaluation, evidence),
+        **_trust(evaluation),
     }
 
 
@@ -135,7 +134,7 @@ def _high(evaluation: Evaluation) -> list[float]:
     return [] if interval is None else [interval.high]
 
 
-def _changed(evaluation: Evaluation, evidence: Evidence) -> list[tuple[str, list[Row]]]:
+def _changed(evaluation: Evaluation) -> list[tuple[str, list[Row]]]:
     """Returns the utterances that an earlier report had more right or more wrong."""
     change = evaluation.change
     if change is None:
@@ -146,36 +145,31 @@ def _changed(evaluation: Evaluation, evidence: Evidence) -> list[tuple[str, list
     ]
     wanted = {key for _, keys in sides for key in keys}
     rows = {row.id: row for row in evaluation.score.rows if row.id in wanted}
-    return [
-        (title, [make_row(rows[key], evaluation, evidence.confidences) for key in keys])
-        for title, keys in sides
-    ]
+    return [(title, [make_row(rows[key], evaluation) for key in keys]) for title, keys in sides]
 
 
-def _trust(evaluation: Evaluation, evidence: Evidence) -> dict[str, Any]:
+def _trust(evaluation: Evaluation) -> dict[str, Any]:
     """Returns what the confidences say; nothing where there are none."""
-    rows = evaluation.score.rows
-    calibration = calibrate(rows, evidence.confidences)
+    calibration, accepted = evaluation.analysis.calibration, evaluation.analysis.accepted
     if calibration is None:
         return {"calibration": None}
-    accepted = acceptance(rows, evidence.confidences)
     return {
         "calibration": calibration,
         "calibration_chart": figures.calibration_chart(calibration),
         "acceptance_chart": figures.acceptance_chart(accepted),
-        "targets": figures.acceptance_targets(accepted),
-        "too_sure": sum(b.num_words * (b.confidence - b.correct) for b in calibration.bins) > 0,
+        "targets": met_targets(accepted),
+        "too_sure": calibration.confidence > calibration.correct,
     }
 
 
-def _example(example: Example, evaluation: Evaluation, evidence: Evidence) -> dict[str, Any]:
+def _example(example: Example, evaluation: Evaluation) -> dict[str, Any]:
     right = right_words(example.row)
     same = [word.text for word in example.words] == example.row.hypothesis.split()
     marks = right if same else [None] * len(example.words)
     return {
         "group": example.group,
         "clip": example.clip,
-        "row": make_row(example.row, evaluation, evidence.confidences),
+        "row": make_row(example.row, evaluation),
         "words": list(zip(example.words, marks, strict=True)),
     }
 

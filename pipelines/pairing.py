@@ -6,8 +6,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from asr.confidences import Confidences
 from asr.errors import ScoringError
-from asr.hypotheses import by_reference_id
+from asr.hypotheses import reference_ids
 from asr.manifest import Utterance
 from asr.scoring import check_ids, some_ids
 from asr.text import TextOptions
@@ -54,12 +55,14 @@ class Pairs:
         utterances: By id, in the order of the references.
         references: Texts by id.
         hypotheses: Texts by id.
+        confidences: Of the transcripts' words, by id.
         missing: What had one side only.
     """
 
     utterances: Mapping[str, Utterance]
     references: Mapping[str, str]
     hypotheses: Mapping[str, str]
+    confidences: Confidences = field(default_factory=dict)
     missing: Missing = field(default_factory=Missing)
 
 
@@ -67,6 +70,7 @@ def pair(
     utterances: Iterable[Utterance],
     hypotheses: Mapping[str, str],
     *,
+    confidences: Confidences | None = None,
     allow_missing: AllowMissing | None = None,
 ) -> Pairs:
     """Brings references and transcripts together by id.
@@ -74,6 +78,7 @@ def pair(
     Args:
         utterances: The references.
         hypotheses: Transcripts by id, or by the name of the audio file.
+        confidences: Of the transcripts' words, by the same ids.
         allow_missing: How ids that only one side has are counted; None refuses them.
 
     Raises:
@@ -81,13 +86,17 @@ def pair(
     """
     by_id = utterances_by_id(utterances)
     references = texts_of(by_id)
-    hypotheses = by_reference_id(hypotheses, by_id.values())
+    ids = reference_ids(hypotheses, by_id.values())
+    hypotheses = {new: hypotheses[old] for old, new in ids.items()}
+    sure = {ids[old]: values for old, values in (confidences or {}).items() if old in ids}
     if allow_missing is None:
         try:
             check_ids(references, hypotheses)
         except ScoringError as error:
             raise ScoringError(f"{error}. --allow-missing says how to count such ids") from None
-        return Pairs(utterances=by_id, references=references, hypotheses=hypotheses)
+        return Pairs(
+            utterances=by_id, references=references, hypotheses=hypotheses, confidences=sure
+        )
     missing = Missing(
         counted=allow_missing,
         without_hypothesis=tuple(key for key in references if key not in hypotheses),
@@ -97,12 +106,19 @@ def pair(
         by_id = {key: item for key, item in by_id.items() if key in hypotheses}
         references = {key: references[key] for key in by_id}
         hypotheses = {key: hypotheses[key] for key in by_id}
+        sure = {key: values for key, values in sure.items() if key in by_id}
     else:
         for key in missing.without_reference:
             by_id[key] = Utterance(id=key, audio=Path(key), duration_s=None, text="")
         references |= dict.fromkeys(missing.without_reference, "")
         hypotheses |= dict.fromkeys(missing.without_hypothesis, "")
-    return Pairs(utterances=by_id, references=references, hypotheses=hypotheses, missing=missing)
+    return Pairs(
+        utterances=by_id,
+        references=references,
+        hypotheses=hypotheses,
+        confidences=sure,
+        missing=missing,
+    )
 
 
 def utterances_by_id(utterances: Iterable[Utterance]) -> dict[str, Utterance]:

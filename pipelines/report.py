@@ -6,13 +6,22 @@ transcript, its errors and its alignment, worst first), `report.md` (for a pull 
 """
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from asr.errors import OptionsError
 from asr.files import write_lines, write_text
-from pipelines.evaluation import Evaluation, interval_text, percent, speed_text
+from asr.hypotheses import CONFIDENCE_KEY, REPORT_FILE
+from pipelines.baseline import METRICS_FILE
+from pipelines.calibration import mean
+from pipelines.evaluation import (
+    Evaluation,
+    confidence_text,
+    interval_text,
+    percent,
+    speed_text,
+)
 from pipelines.evidence import Evidence
 from pipelines.metrics import counts_record, metrics
 from pipelines.page import render_page
@@ -57,8 +66,8 @@ def write_report(
     """
     check_folder(folder, overwrite=overwrite)
     page = _encodable(render_page(evaluation, evidence))
-    write_text(folder / "metrics.json", _json(metrics(evaluation), indent=2) + "\n")
-    write_lines(folder / "utterances.jsonl", map(_json, utterance_records(evaluation)))
+    write_text(folder / METRICS_FILE, _json(metrics(evaluation), indent=2) + "\n")
+    write_lines(folder / REPORT_FILE, map(_json, utterance_records(evaluation)))
     write_text(folder / "report.md", _encodable(markdown(evaluation)))
     write_text(folder / "index.html", page)
     return folder / "index.html"
@@ -68,7 +77,8 @@ def utterance_records(evaluation: Evaluation) -> Iterator[dict[str, Any]]:
     """Yields the lines of `utterances.jsonl`, worst first.
 
     `text` and `pred_text` are as they came, so that the file can be scored again; `reference` and
-    `hypothesis` are what was compared. Counts are of words.
+    `hypothesis` are what was compared. Counts are of words. `word_confidence` is of the words of
+    `pred_text`, `confidence` the mean of those of `hypothesis`.
     """
     for row in evaluation.worst_first():
         utterance = evaluation.utterances[row.id]
@@ -90,6 +100,8 @@ def utterance_records(evaluation: Evaluation) -> Iterator[dict[str, Any]]:
                 for chunk in row.alignment
             ],
             "failed": evaluation.failures.get(row.id),
+            "confidence": _rounded_mean(evaluation.confidences.get(row.id)),
+            CONFIDENCE_KEY: _rounded(evaluation.word_confidences.get(row.id)),
         }
         yield {key: value for key, value in record.items() if value is not None}
 
@@ -106,6 +118,8 @@ def markdown(evaluation: Evaluation) -> str:
         lines += [f"- Missing: {_cell(str(evaluation.missing))}"]
     if evaluation.real_time_factor is not None:
         lines += [f"- Speed: {speed_text(evaluation)} on {_cell(str(evaluation.machine))}"]
+    if confidence := confidence_text(evaluation):
+        lines += [f"- Confidence: {confidence}"]
     if evaluation.change is not None:
         lines += ["", f"**Since {_cell(evaluation.change.baseline)}**: "]
         lines[-1] += _cell(evaluation.change.sentence())
@@ -179,6 +193,14 @@ def _markdown_utterances(evaluation: Evaluation) -> Iterable[str]:
     for row in evaluation.worst_first()[: min(MARKDOWN_ROWS, evaluation.num_wrong)]:
         texts = " | ".join(map(_cell, (row.id, row.reference, row.hypothesis)))
         yield f"| {percent(row.words.rate)} | {texts} |"
+
+
+def _rounded(confidences: Sequence[float] | None) -> list[float] | None:
+    return [round(one, 4) for one in confidences] if confidences else None
+
+
+def _rounded_mean(confidences: Sequence[float] | None) -> float | None:
+    return round(mean(confidences), 4) if confidences else None
 
 
 def _cell(text: str) -> str:

@@ -6,7 +6,7 @@ from html import escape
 from typing import NamedTuple
 
 from asr.scoring import Chunk, UtteranceScore
-from pipelines.calibration import Confidences
+from pipelines.calibration import mean
 from pipelines.evaluation import Evaluation
 
 MAX_CELLS = 400
@@ -57,16 +57,16 @@ class Row:
         return texts + 2 * len(self.score.id) + len(self.speaker) + 600
 
 
-def make_row(row: UtteranceScore, evaluation: Evaluation, confidences: Confidences) -> Row:
+def make_row(row: UtteranceScore, evaluation: Evaluation) -> Row:
     """Returns an utterance as the page shows it."""
     utterance = evaluation.utterances[row.id]
-    known = confidences.get(row.id)
+    known = evaluation.confidences.get(row.id)
     cells, cut = _within(cell for chunk in row.alignment for cell in _cells(chunk))
     return Row(
         score=row,
         speaker=utterance.speaker or "",
         duration_s=utterance.duration_s,
-        confidence=sum(known) / len(known) if known else None,
+        confidence=mean(known) if known else None,
         failure=evaluation.failures.get(row.id, ""),
         cells=tuple(cells),
         cut=cut,
@@ -76,7 +76,6 @@ def make_row(row: UtteranceScore, evaluation: Evaluation, confidences: Confidenc
 def rows_within(
     ranked: Sequence[UtteranceScore],
     evaluation: Evaluation,
-    confidences: Confidences,
     *,
     max_rows: int,
     max_characters: int,
@@ -84,7 +83,7 @@ def rows_within(
     """Returns the first utterances that fit in so much of a page, at least one."""
     rows: list[Row] = []
     for row in ranked[:max_rows]:
-        made = make_row(row, evaluation, confidences)
+        made = make_row(row, evaluation)
         max_characters -= made.num_characters
         if rows and max_characters < 0:
             break

@@ -4,7 +4,7 @@ import textwrap
 from collections.abc import Iterator
 
 from asr.scoring import Chunk, ErrorCounts, UtteranceScore
-from pipelines.evaluation import Evaluation, interval_text, percent, speed_text
+from pipelines.evaluation import Evaluation, confidence_text, interval_text, percent, speed_text
 from pipelines.progress import fit, num_columns
 
 COLUMNS = 80
@@ -40,6 +40,8 @@ def _lines(evaluation: Evaluation, num_rows: int) -> Iterator[str]:
     yield from _wrapped(f"compared after {score.normalisation}")
     if evaluation.real_time_factor is not None:
         yield speed_text(evaluation)
+    if confidence := confidence_text(evaluation):
+        yield from _wrapped(f"confidence {confidence}")
     if evaluation.missing:
         yield from _wrapped(str(evaluation.missing))
     if evaluation.change is not None:

@@ -1,6 +1,6 @@
 """References that their audio contradicts: most likely wrong transcripts, or wrong cuts."""
 
-import contextlib
+import heapq
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,19 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from asr.decoding import ctc_log_probability
-from asr.errors import AsrError
+from asr.manifest import Utterance
 from asr.recognizer import Floats, Recognizer
 from asr.scoring import UtteranceScore
 from asr.text import normalise_text
-from pipelines.evaluation import Evaluation
-from pipelines.progress import Progress
-from pipelines.speech import load_speech
 
-MAX_HEARD = 300
-"""Recordings listened to again; a wrong reference is among the worst utterances."""
 NUM_LISTED = 20
-_BLOCK = 16
-"""Recordings held in memory at once."""
+_NUM_SAMPLED = 200
+"""Utterances asked what is usual, or up to twice as many; the wrong ones are no measure of it."""
 _FEW = 20
 """With fewer recordings there is no telling what is usual."""
 _DEVIATIONS = 3.5
@@ -53,38 +48,78 @@ class Suspect:
         return math.isinf(self.loss)
 
 
+class ReferenceLosses:
+    """CTC losses of references against their audio, taken while it is transcribed.
+
+    Asked for are those of the references that were not recognised to the letter and, for what is
+    usual, of some evenly spaced among all. Only the losses are kept.
+
+    Args:
+        recognizer: The model that transcribes.
+        num_utterances: How many there will be.
+
+    Attributes:
+        usual: Losses of the evenly spaced.
+        wrong: Losses of those not recognised to the letter, by id.
+    """
+
+    def __init__(self, recognizer: Recognizer, *, num_utterances: int) -> None:
+        self.usual: list[float] = []
+        self.wrong: dict[str, Losses] = {}
+        self._recognizer = recognizer
+        self._spacing = max(1, num_utterances // _NUM_SAMPLED)
+        self._num_heard = 0
+        self._highest: list[float] = []  # a heap
+
+    def hear(self, utterance: Utterance, heard: str, log_probs: Floats) -> None:
+        """Takes the next utterance.
+
+        Args:
+            utterance: With the reference as its text.
+            heard: What was recognised.
+            log_probs: What it was read from, float32 [num_steps, vocab_size].
+        """
+        is_sampled = self._num_heard % self._spacing == 0
+        self._num_heard += 1
+        said = normalise_text(utterance.text or "", self._recognizer.text)
+        if said == heard and not is_sampled:
+            return
+        loss = self._loss(log_probs, said)
+        if loss is None:
+            return
+        if is_sampled:
+            self.usual.append(loss)
+        if said != heard:
+            # Only the highest losses are ever listed: no other needs one to compare it with.
+            listed = len(self._highest) < NUM_LISTED or loss >= self._highest[0]
+            self.wrong[utterance.id] = loss, self._loss(log_probs, heard) if listed else None
+            heapq.heappush(self._highest, loss)
+            if len(self._highest) > NUM_LISTED:
+                heapq.heappop(self._highest)
+
+    def _loss(self, log_probs: Floats, text: str) -> float | None:
+        """Returns nats a token; None for no text, or one with characters the model has not."""
+        vocabulary = self._recognizer.vocabulary
+        if not text or not vocabulary.encodable(text):
+            return None
+        tokens = vocabulary.encode(text)
+        return -ctc_log_probability(log_probs, tokens, blank_id=vocabulary.blank_id) / len(tokens)
+
+
 def find_suspects(
-    evaluation: Evaluation, recognizer: Recognizer, *, quiet: bool = False
+    rows: Sequence[UtteranceScore], wrong: Mapping[str, Losses], usual: Sequence[float]
 ) -> tuple[Suspect, ...]:
     """Finds the references whose CTC loss stands out from what is usual, the highest first.
 
-    Heard again are the worst utterances and, for what is usual, some that are evenly spaced among
-    all, together at most `MAX_HEARD`.
-
     Args:
-        evaluation: What was found.
-        recognizer: The model that transcribed.
-        quiet: Show no progress.
+        rows: The utterances.
+        wrong: Losses by id.
+        usual: Losses of references in general.
+
+    Returns:
+        At most `NUM_LISTED`; none of what was recognised as it stands in the reference, however
+        unsure, and none where too few losses say what is usual.
     """
-    rows = [row for row in evaluation.worst_first() if row.id not in evaluation.failures]
-    # The worst are no measure of what is usual: that is asked of an even sample.
-    even = rows[:: max(1, math.ceil(len(rows) / (MAX_HEARD // 3)))]
-    heard = list({row.id: row for row in [*rows[: 2 * MAX_HEARD // 3], *even]}.values())
-    losses: dict[str, Losses] = {}
-    with Progress(len(heard), unit="files", label="checking references", quiet=quiet) as progress:
-        for start in range(0, len(heard), _BLOCK):
-            block = heard[start : start + _BLOCK]
-            losses |= _losses(evaluation, recognizer, block)
-            progress.advance(len(block))
-    usual = [losses[row.id][0] for row in even if row.id in losses]
-    return _outliers([row for row in heard if row.id in losses], losses, usual)
-
-
-def _outliers(
-    rows: Sequence[UtteranceScore],
-    losses: Mapping[str, Losses],
-    usual: Sequence[float],
-) -> tuple[Suspect, ...]:
     finite = [loss for loss in usual if math.isfinite(loss)]
     if len(finite) < _FEW:
         return ()
@@ -92,37 +127,8 @@ def _outliers(
     deviation = 1.4826 * float(np.median(np.abs(np.array(finite) - median)))
     limit = median + _DEVIATIONS * deviation
     found = [
-        Suspect(row=row, loss=losses[row.id][0], heard_loss=losses[row.id][1], usual_loss=median)
+        Suspect(row=row, loss=wrong[row.id][0], heard_loss=wrong[row.id][1], usual_loss=median)
         for row in rows
-        # What was recognised as it stands in the reference is no suspect, however unsure.
-        if losses[row.id][0] > limit and row.words.errors
+        if row.id in wrong and wrong[row.id][0] > limit and row.words.errors
     ]
     return tuple(sorted(found, key=lambda one: (-one.loss, one.row.id))[:NUM_LISTED])
-
-
-def _losses(
-    evaluation: Evaluation, recognizer: Recognizer, rows: Sequence[UtteranceScore]
-) -> dict[str, Losses]:
-    """Returns the losses of references and transcripts, of those where they can be known."""
-    features: dict[str, Floats] = {}
-    for row in rows:
-        utterance = evaluation.utterances[row.id]
-        with contextlib.suppress(AsrError):  # one that failed to be transcribed has been reported
-            samples = load_speech(utterance)
-            features[row.id] = recognizer.extract(samples)
-    found = {}
-    for key, log_probs in zip(features, recognizer.log_probs(list(features.values())), strict=True):
-        said = normalise_text(evaluation.utterances[key].text or "", recognizer.text)
-        reference = _loss(recognizer, log_probs, said)
-        if reference is not None:
-            found[key] = reference, _loss(recognizer, log_probs, evaluation.hypotheses[key])
-    return found
-
-
-def _loss(recognizer: Recognizer, log_probs: Floats, text: str) -> float | None:
-    """Returns nats a token; None for no text, or one with characters the model does not know."""
-    vocabulary = recognizer.vocabulary
-    if not text or not vocabulary.encodable(text):
-        return None
-    tokens = vocabulary.encode(text)
-    return -ctc_log_probability(log_probs, tokens, blank_id=vocabulary.blank_id) / len(tokens)

@@ -11,8 +11,10 @@ from pipelines.calibration import (
     MAX_POINTS,
     Accepted,
     acceptance,
+    all_compared,
     calibrate,
     compared_confidences,
+    met_targets,
     most_accepted,
     right_words,
     thinned,
@@ -39,7 +41,10 @@ def test_calibration_by_hand() -> None:
     assert (low.num_words, low.confidence, low.correct) == (1, 0.65, 0.0)
     assert (high.num_words, high.correct) == (3, 1.0)
     assert high.confidence == pytest.approx((0.95 + 0.91 + 1.0) / 3)
-    assert found.expected_error == pytest.approx((0.65 + 3 * (1 - (0.95 + 0.91 + 1) / 3)) / 4)
+    off = (0.65 + 3 * (1 - (0.95 + 0.91 + 1) / 3)) / 4
+    assert found.expected_calibration_error == pytest.approx(off)
+    assert (found.num_bins, found.num_words, found.correct) == (10, 4, 0.75)
+    assert found.confidence == pytest.approx((0.95 + 0.91 + 0.65 + 1.0) / 4)
 
 
 def test_honest_confidences_have_next_to_no_error() -> None:
@@ -49,10 +54,10 @@ def test_honest_confidences_have_next_to_no_error() -> None:
     rows = rows_of((" ".join("a" * 4_000), " ".join(heard)))
     found = calibrate(rows, {"u0": sure.tolist()})
     assert found is not None
-    assert found.expected_error < 0.03
+    assert found.expected_calibration_error < 0.03
     boastful = calibrate(rows, {"u0": [1.0] * 4_000})
     assert boastful is not None
-    assert boastful.expected_error == pytest.approx(1 - heard.count("a") / 4_000)
+    assert boastful.expected_calibration_error == pytest.approx(1 - heard.count("a") / 4_000)
 
 
 def test_no_confidences_are_no_calibration() -> None:
@@ -98,3 +103,20 @@ def test_confidences_follow_normalisation(
     transcript: str, confidences: list[float], compared: list[float] | None
 ) -> None:
     assert compared_confidences(transcript, confidences, text=ENGLISH) == compared
+
+
+def test_targets_are_those_that_can_be_met() -> None:
+    found = [
+        Accepted(threshold=0.9, share=0.2, wer=0.04),
+        Accepted(threshold=0.8, share=0.5, wer=0.12),
+        Accepted(threshold=0.7, share=1.0, wer=0.25),
+    ]
+    targets = {wer: one.share for wer, one in met_targets(found)}
+    assert targets == {0.05: 0.2, 0.1: 0.2, 0.2: 0.5}
+    assert met_targets([]) == []
+
+
+def test_only_transcripts_that_are_compared_have_confidences() -> None:
+    texts = {"a": "One, two", "b": "x y"}
+    found = all_compared(texts, {"a": [0.1, 0.2], "b": [0.1], "c": [0.5]}, text=ENGLISH)
+    assert found == {"a": [0.1, 0.2]}

@@ -19,6 +19,7 @@ from asr.errors import MissingExtraError, OptionsError
 from asr.features import num_frames, num_steps
 from asr.manifest import read_manifest
 from asr.text import TextOptions, normalise_text
+from asr.transcript import Transcript, Word
 from asr.validation import feasible
 from asr.vocabulary import Vocabulary
 from pipelines import cli, demo, demo_corpus, synthesis
@@ -188,13 +189,22 @@ class Parrot:
         }
         self._wrong = next(iter(self._texts))
 
-    def transcribe_batch(self, recordings: list[npt.NDArray[np.float32]]) -> list[Any]:
-        return [
-            SimpleNamespace(
-                text=self._say(len(samples)), duration_s=len(samples) / 16_000, words=()
-            )
-            for samples in recordings
-        ]
+    def transcribe_batch(self, recordings: list[npt.NDArray[np.float32]]) -> list[Transcript]:
+        return [self._heard(len(samples)) for samples in recordings]
+
+    def _heard(self, num_samples: int) -> Transcript:
+        text = self._say(num_samples)
+        words = tuple(
+            Word(text=word, start_s=0.1 * n, end_s=0.1 * n + 0.1, probability=0.9)
+            for n, word in enumerate(text.split())
+        )
+        return Transcript(
+            text=text,
+            words=words,
+            duration_s=num_samples / 16_000,
+            language="en",
+            log_probability=-1.0,
+        )
 
     def _say(self, num_samples: int) -> str:
         first, *rest = self._texts[num_samples].split()
@@ -235,7 +245,11 @@ def test_the_parts_follow_each_other(
     assert f"[ 1 / {num_words}, 0 ins, 0 del, 1 sub ]" in out
     for name in ("here/run/model", "here/transcripts.jsonl", "here/report/index.html"):
         assert f"  {name}\n" in out
-    assert (here / "report" / "index.html").is_file()
+    page = (here / "report" / "index.html").read_text("utf-8")
+    assert page.count("<audio controls") == TINY["test"]
+    for section in ("slices", "mistakes", "confidence", "examples", "utterances"):
+        assert f'<section id="{section}">' in page
+    assert "By vocabulary" in page
 
 
 def test_the_transcripts_are_the_manifest_with_what_was_heard(

@@ -432,3 +432,61 @@ def test_nothing_is_transcribed_that_cannot_be_scored(
     with pytest.raises(OptionsError, match="a language tag"):
         program.run(arguments("--model", "m", str(tmp_path / "test.jsonl"), "--language", "?"))
     assert fake_model.sizes == []
+
+
+def test_confidences_of_another_recognizer_are_used(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ref = tmp_path / "ref.jsonl"
+    write_manifest(ref, [utterance("talk", "One two three."), utterance("b", "four")])
+    words = [(" One", 0.9), (" too", 0.4), (" three.", 0.8)]
+    segment = {
+        "text": " One too three.",
+        "words": [{"word": word, "probability": sure} for word, sure in words],
+    }
+    whisper = tmp_path / "whisper"
+    whisper.mkdir()
+    (whisper / "talk.json").write_text(
+        json.dumps({"text": " One too three.", "segments": [segment]})
+    )
+    (whisper / "b.json").write_text(json.dumps({"text": " four", "segments": []}))
+    report = tmp_path / "report"
+    words_of = ("--hyp", str(whisper), "--ref", str(ref), "-o", str(report), "--quiet")
+    assert program.run(arguments(*words_of)) == 0
+    assert "66.67 % of 3 words right" in " ".join(capsys.readouterr().out.split())
+    figures = json.loads((report / "metrics.json").read_text())
+    assert figures["calibration"]["num_words"] == 3
+    assert figures["calibration"]["confidence"] == pytest.approx(0.7)
+    assert '<section id="confidence">' in (report / "index.html").read_text("utf-8")
+    first, second = sorted(lines_of(report / "utterances.jsonl"), key=lambda line: -len(line))
+    assert (first["confidence"], first["word_confidence"]) == (0.7, [0.9, 0.4, 0.8])
+    assert "confidence" not in second
+
+
+def test_confidences_follow_their_transcript_to_its_reference(tmp_path: Path) -> None:
+    ref = tmp_path / "ref.jsonl"
+    write_manifest(ref, [utterance("u1", "x", audio=tmp_path / "0001.wav"), utterance("u2", "y")])
+    hyp = write_lines(
+        tmp_path / "h.jsonl",
+        {"id": "0001", "pred_text": "x", "word_confidence": [0.25]},
+        {"id": "stranger", "pred_text": "z", "word_confidence": [0.75]},
+    )
+    for policy, known in (("skip", {"u1"}), ("empty", {"u1", "stranger"})):
+        report = tmp_path / policy
+        words = ("--hyp", str(hyp), "--ref", str(ref), "--allow-missing", policy)
+        program.run(arguments(*words, "-o", str(report), "--quiet"))
+        lines = lines_of(report / "utterances.jsonl")
+        assert {line["id"] for line in lines if "confidence" in line} == known
+
+
+def test_copies_of_a_recording_are_found_in_finished_transcripts(tmp_path: Path) -> None:
+    items = spoken(tmp_path, 1, 2)
+    copy = tmp_path / "copy.wav"
+    copy.write_bytes(items[0].audio.read_bytes())
+    items.append(Utterance(id="copy", audio=copy, duration_s=0.1, text="one"))
+    ref, report = tmp_path / "ref.jsonl", tmp_path / "report"
+    write_manifest(ref, items)
+    words = ("--hyp", str(ref), "--ref", str(ref), "-o", str(report), "--quiet")
+    assert program.run(arguments(*words)) == 0
+    (same,) = json.loads((report / "metrics.json").read_text())["duplicate_audio"]
+    assert same["ids"] == ["u1", "copy"]

@@ -8,12 +8,14 @@ from typing import Any
 
 import pytest
 
+from asr.hypotheses import read_transcripts
 from asr.manifest import Utterance
 from asr.text import TextOptions
 from asr.vocabulary import Vocabulary
 from pipelines.baseline import read_baseline
 from pipelines.evaluate import evaluate
 from pipelines.evaluation import Evaluation
+from pipelines.gates import value_of
 from pipelines.machine import peak_memory_bytes, this_machine, versions
 from pipelines.metrics import VERSION, metrics, metrics_schema
 from pipelines.report import markdown, write_report
@@ -106,6 +108,9 @@ def full() -> Evaluation:
         snr_db={f"u{n}": float(n) for n in range(90)},
         vocabulary=Vocabulary.from_characters(" abcdefghijklmnopqrstuvwxyz"),
         word_frequencies={"one": 100, "six": 3},
+        confidences={
+            f"u{n}": [0.9 - 0.01 * k for k in range(len(heard[n % 3].split()))] for n in range(90)
+        },
     )
 
 
@@ -194,6 +199,41 @@ def test_the_figures_are_the_scores() -> None:
         "duplicate_audio"
     ]
     assert figures["duplicate_texts"][0]["num_utterances"] == 30
+
+
+def test_confidences_are_figures_that_a_gate_can_hold() -> None:
+    found = full()
+    figures = metrics(found)
+    calibration = figures["calibration"]
+    assert calibration["num_bins"] == 10
+    assert calibration["num_words"] == sum(map(len, found.confidences.values())) == 30 * 15
+    off = sum(b["num_words"] * abs(b["confidence"] - b["correct"]) for b in calibration["bins"])
+    assert calibration["expected_calibration_error"] == pytest.approx(off / (30 * 15))
+    assert value_of("calibration.expected_calibration_error", figures) < 0.3
+    # Of three kinds of transcripts one is right, and those with many words are less sure.
+    for one in figures["acceptance"]:
+        assert one["wer"] <= one["wer_limit"]
+        assert 0 < one["share"] < 1
+    assert (
+        metrics(evaluate([utterance(0, "a")], {"u0": "a"}, text=TextOptions()))["calibration"]
+        is None
+    )
+    for text in (summary(found, num_rows=1), markdown(found)):
+        assert "expected calibration error" in " ".join(text.split())
+
+
+def test_a_report_can_be_scored_again_with_its_confidences(tmp_path: Path) -> None:
+    found = full()
+    write_report(found, tmp_path / "report")
+    again = read_transcripts(tmp_path / "report")
+    assert again.texts == found.hypotheses
+    assert again.confidences.keys() == {f"u{n}" for n in range(90)}
+    for key, values in again.confidences.items():
+        assert values == pytest.approx(found.word_confidences[key], abs=1e-4)
+    lines = (tmp_path / "report" / "utterances.jsonl").read_text("utf-8").splitlines()
+    records = {record["id"]: record for record in map(json.loads, lines)}
+    assert records["u0"]["confidence"] == pytest.approx(0.885, abs=1e-4)
+    assert "confidence" not in records["stranger"]
 
 
 def test_slices_are_cut_off_where_there_are_thousands(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """The report's page as text: what it says, what it escapes, and how large it grows."""
 
 import base64
+import dataclasses
 import hashlib
 import html
 import html.parser
@@ -15,12 +16,12 @@ from hypothesis import strategies as st
 from asr.manifest import Utterance
 from asr.text import TextOptions
 from pipelines.baseline import read_baseline
-from pipelines.calibration import Accepted
+from pipelines.calibration import acceptance, calibrate
 from pipelines.evaluate import evaluate
 from pipelines.evaluation import Evaluation
 from pipelines.evidence import Evidence
 from pipelines.examples import Example, make_clip
-from pipelines.figures import acceptance_targets, headline, slice_tables
+from pipelines.figures import headline, slice_tables
 from pipelines.page import MAX_BYTES, MAX_ROWS, render_page
 from pipelines.provenance import Provenance, read_card
 from pipelines.report import write_report
@@ -91,26 +92,36 @@ def body(page: str) -> str:
     return re.sub(r"<(style|script)>.*?</\1>", "", page, flags=re.DOTALL)
 
 
-def evidence_of(found: Evaluation, text: str = "text") -> Evidence:
-    """Evidence of every kind, with a text in all places that can hold one."""
+def full(found: Evaluation, text: str = "text") -> tuple[Evaluation, Evidence]:
+    """The evaluation and its evidence with all a page can show, a text wherever one can be."""
     row = found.score.rows[0]
     clip = make_clip(np.sin(np.arange(8_000, dtype=np.float32)))
-    return Evidence(
-        confidences={row.id: [0.5] * len(row.hypothesis.split())},
-        examples=(Example(group="worst", row=row, clip=clip),),
+    confidences = {row.id: [0.5] * len(row.hypothesis.split())}
+    analysis = dataclasses.replace(
+        found.analysis,
+        calibration=calibrate(found.score.rows, confidences),
+        accepted=tuple(acceptance(found.score.rows, confidences)),
+    )
+    evaluation = dataclasses.replace(
+        found,
+        analysis=analysis,
+        confidences=confidences,
         suspects=(Suspect(row=row, loss=3.0, heard_loss=None, usual_loss=0.5),),
+    )
+    evidence = Evidence(
+        examples=(Example(group="worst", row=row, clip=clip),),
         provenance=Provenance(
             card=read_card(f"# {text}\n\n| a | {text} |\n\n{text} `{text}`"),
             history=({"epoch": 1.0, "loss": 2.0, "dev_loss": 1.0, "dev_wer": 0.5, "dev_cer": 0.2},),
         ),
     )
+    return evaluation, evidence
 
 
 def test_page_is_sound_and_asks_the_network_for_nothing() -> None:
     pairs = [("a", "one two three", "one too three four"), ("b", "", ""), ("c", "x", "")]
     found = evaluation(*pairs, failures={"c": "gone"}, audio_s=7200.0, compute_s=60.0)
-    for evidence in (None, evidence_of(found)):
-        page = render_page(found, evidence)
+    for page in (render_page(found), render_page(*full(found))):
         reader = PageReader(page)
         assert not {"link", "iframe", "object", "base"} & set(reader.tags)
         addresses = [value for name, value in reader.attributes if name in ON_PURPOSE]
@@ -134,8 +145,8 @@ def test_only_the_pages_own_script_may_run() -> None:
 
 def test_links_within_the_page_lead_somewhere() -> None:
     found = evaluation(("a", "one two", "one too"), ("b", "x", ""), failures={"b": "gone"})
-    for evidence in (None, evidence_of(found)):
-        reader = PageReader(render_page(found, evidence))
+    for page in (render_page(found), render_page(*full(found))):
+        reader = PageReader(page)
         names = {value for name, value in reader.attributes if name == "id"}
         links = {value[1:] for name, value in reader.attributes if name == "href"}
         assert links <= names
@@ -164,7 +175,7 @@ def test_page_escapes_all_that_comes_from_outside(text: str, heard: str) -> None
             source=text,
             reference_source=text,
         )
-        return PageReader(render_page(found, evidence_of(found, text)))
+        return PageReader(render_page(*full(found, text)))
 
     reader = read(text)
     assert reader.tags == read(harmless(text)).tags
@@ -219,7 +230,7 @@ def test_sections_without_data_are_absent() -> None:
 
 def test_sections_with_data_are_there() -> None:
     found = evaluation(("a", "one two", "one too"))
-    page = body(render_page(found, evidence_of(found)))
+    page = body(render_page(*full(found)))
     for name in ("confidence", "examples", "references", "model"):
         assert f'id="{name}"' in page
     assert "expected calibration error" in page
@@ -314,13 +325,3 @@ def test_slices_share_one_scale_and_small_ones_have_no_bar() -> None:
     assert mary.low < mary.at < mary.high <= 100
     page = render_page(found)
     assert "too small" in page
-
-
-def test_targets_are_those_that_can_be_met() -> None:
-    found = [
-        Accepted(threshold=0.9, share=0.2, wer=0.04),
-        Accepted(threshold=0.8, share=0.5, wer=0.12),
-        Accepted(threshold=0.7, share=1.0, wer=0.25),
-    ]
-    targets = {wer: one.share for wer, one in acceptance_targets(found)}
-    assert targets == {0.05: 0.2, 0.1: 0.2, 0.2: 0.5}

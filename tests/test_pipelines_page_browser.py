@@ -243,8 +243,9 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
         source="<script>alert(1)<!--.jsonl",
         audio_s=3600.0,
         compute_s=60.0,
+        confidences=confidences,
     )
-    evidence = gather(found, recognizer=parrot, confidences=confidences, quiet=True)
+    evidence = gather(found, recognizer=parrot, quiet=True)
     return write_report(found, folder / "report", evidence=evidence)
 
 
