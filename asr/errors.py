@@ -6,6 +6,7 @@ AsrError
 ├── VocabularyError      a text the vocabulary cannot spell, or a broken vocabulary file
 ├── OptionsError         a setting that is unknown, of the wrong type, or out of range
 ├── DecodingError        log-probabilities that are not log-probabilities
+├── LanguageModelError   a language model that is broken, or a text none can be made of
 ├── ScoringError         references and hypotheses that cannot be paired
 ├── BundleError          a model folder that is missing, incomplete or not to be trusted
 ├── TrainingError        a training run that cannot start, or must not go on
@@ -37,6 +38,10 @@ class OptionsError(AsrError):
 
 class DecodingError(AsrError):
     """A decoder was given something other than log-probabilities."""
+
+
+class LanguageModelError(AsrError):
+    """A language model is broken, or cannot be made of the text that was given."""
 
 
 class ScoringError(AsrError):

@@ -1,0 +1,179 @@
+"""N-grams laid out as arrays: every context one node, its continuations side by side."""
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from asr.errors import LanguageModelError
+
+Ints = npt.NDArray[np.int32]
+Floats = npt.NDArray[np.float32]
+Nodes = npt.NDArray[np.int64]
+
+ROOT = 0
+"""The node of the empty context."""
+
+
+class Trie(NamedTuple):
+    """A back-off model as a trie, in the order in which `advance` takes its arrays.
+
+    A node is an n-gram. Node 0 is the empty one, nodes 1 to V the words of ids 0 to V - 1, and the
+    nodes of each order follow those of the order before. Only nodes below `max_order_start` are
+    contexts: the last order has no children and no back-off, so `child_start` and `backoff` end
+    before it.
+    """
+
+    child_start: Ints
+    """int32 [num_contexts + 1]: the children of node n are child_start[n] to child_start[n+1]."""
+    word: Ints
+    """int32 [num_nodes]: last word of the n-gram, ascending among siblings; -1 at the root."""
+    log_prob: Floats
+    """float32 [num_nodes]: natural logarithm."""
+    backoff: Floats
+    """float32 [num_contexts]: natural logarithm of what is paid to leave the context."""
+    suffix: Ints
+    """int32 [num_nodes]: the longest proper suffix of the n-gram that is a node, 0 if none is."""
+    max_order_start: int
+    """The first node of the highest order."""
+
+    @property
+    def vocab_size(self) -> int:
+        """How many words there are."""
+        return int(self.child_start[1]) - 1
+
+    def level_starts(self) -> list[int]:
+        """Returns the first node of every order from 1 on, and the number of nodes at the end."""
+        starts = [1]
+        while starts[-1] < self.max_order_start:
+            starts.append(int(self.child_start[starts[-1]]))
+        return [*starts, len(self.word)]
+
+    def parents(self) -> Ints:
+        """Returns int32 [num_nodes]: the context of every node; that of the root is itself."""
+        widths = np.diff(self.child_start)
+        parents = np.zeros(len(self.word), np.int32)
+        parents[1:] = np.repeat(np.arange(len(widths), dtype=np.int32), widths)
+        return parents
+
+    def ngrams(self) -> Iterator[Ints]:
+        """Yields, order by order, the n-grams as int32 [num, order] of word ids, in node order."""
+        starts, parents = self.level_starts(), self.parents()
+        ids = self.word[starts[0] : starts[1], None]
+        yield ids
+        for before, first, end in zip(starts, starts[1:], starts[2:], strict=False):
+            ids = np.column_stack([ids[parents[first:end] - before], self.word[first:end]])
+            yield ids
+
+
+class Level(NamedTuple):
+    """The n-grams of one order, in any order."""
+
+    ids: Ints
+    """int32 [num, n]: word ids."""
+    log_prob: Floats
+    """float32 [num]: natural logarithm."""
+    backoff: Floats
+    """float32 [num]: natural logarithm; of no meaning in the highest order."""
+
+
+class BrokenLevelError(LanguageModelError):
+    """An n-gram that stands twice, or whose context is not there.
+
+    Attributes:
+        order: The order of the n-gram.
+        row: Its place in its level.
+        problem: What is wrong with it.
+    """
+
+    def __init__(self, order: int, row: int, problem: str) -> None:
+        super().__init__(f"{order}-gram {row + 1}: {problem}")
+        self.order, self.row, self.problem = order, row, problem
+
+
+def build_trie(levels: Sequence[Level]) -> Trie:
+    """Builds the trie of a model.
+
+    Args:
+        levels: Orders 1, 2, …; the words of the first are 0 to V - 1, in order.
+
+    Raises:
+        BrokenLevelError: An n-gram stands twice, or is longer by one than a context there is.
+    """
+    vocab_size = len(levels[0].ids)
+    starts = np.cumsum([1, *(len(level.ids) for level in levels)]).tolist()
+    keys = [np.arange(vocab_size, dtype=np.int64)]
+    rows: list[Nodes] = [np.arange(vocab_size)]
+    for order, level in enumerate(levels[1:], start=2):
+        found = _parents(level.ids, keys, starts, order)
+        key = found * vocab_size + level.ids[:, -1]
+        row = np.argsort(key, kind="stable")
+        key = key[row]
+        if (again := np.flatnonzero(key[1:] == key[:-1])).size:
+            raise BrokenLevelError(order, int(row[again[0] + 1]), "it stands there twice")
+        keys.append(key)
+        rows.append(row)
+    key = np.concatenate([np.full(1, -1), *keys])
+    parent, word = np.divmod(key, vocab_size)
+    num_contexts = starts[-2]
+    child_start = np.searchsorted(parent[1:], np.arange(num_contexts + 1)) + 1
+    log_prob = _gather([level.log_prob for level in levels], rows)
+    backoff = _gather([level.backoff for level in levels[:-1]], rows[:-1])
+    return Trie(
+        child_start.astype(np.int32),
+        np.concatenate([np.full(1, -1, np.int32), word[1:].astype(np.int32)]),
+        log_prob,
+        backoff,
+        find_suffixes(key, starts, vocab_size),
+        num_contexts,
+    )
+
+
+def find_suffixes(key: Nodes, starts: Sequence[int], vocab_size: int) -> Ints:
+    """Returns the longest proper suffix of every node that is a node, int32 [num_nodes].
+
+    Args:
+        key: int64 [num_nodes], parent × vocab_size + word, ascending; -1 at the root.
+        starts: The first node of each order, and the number of nodes.
+        vocab_size: How many words there are.
+    """
+    suffix = np.zeros(len(key), np.int64)
+    for first, end in pairwise(starts[1:]):
+        parent, word = np.divmod(key[first:end], vocab_size)
+        context = suffix[parent]
+        waiting = np.arange(first, end)
+        while waiting.size:
+            at_root = context == ROOT
+            suffix[waiting[at_root]] = word[at_root] + 1
+            wanted = context * vocab_size + word
+            # Of the nodes of its own order none can be a proper suffix.
+            place = np.minimum(np.searchsorted(key[:first], wanted), first - 1)
+            hit = ~at_root & (key[place] == wanted)
+            suffix[waiting[hit]] = place[hit]
+            left = ~at_root & ~hit
+            waiting, word, context = waiting[left], word[left], suffix[context[left]]
+    return suffix.astype(np.int32)
+
+
+def _parents(ids: Ints, keys: Sequence[Nodes], starts: Sequence[int], order: int) -> Nodes:
+    """Returns the node of every n-gram's context."""
+    vocab_size = len(keys[0])
+    node = ids[:, 0].astype(np.int64) + 1
+    for place in range(1, order - 1):
+        wanted = node * vocab_size + ids[:, place]
+        known = keys[place]
+        found = np.searchsorted(known, wanted)
+        missing = found == len(known)
+        missing[~missing] = known[found[~missing]] != wanted[~missing]
+        if missing.any():
+            row = int(np.argmax(missing))
+            raise BrokenLevelError(order, row, f"its context is no {order - 1}-gram of the model")
+        node = found + starts[place]
+    return node
+
+
+def _gather(values: Sequence[Floats], rows: Sequence[Nodes]) -> Floats:
+    parts = [value[row] for value, row in zip(values, rows, strict=True)]
+    return np.concatenate([np.zeros(1, np.float32), *parts]).astype(np.float32)
