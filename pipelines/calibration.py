@@ -186,11 +186,16 @@ def most_accepted(found: Sequence[Accepted], *, wer: float) -> Accepted | None:
 
 
 def met_targets(found: Sequence[Accepted]) -> list[tuple[float, Accepted]]:
-    """Returns for each of `TARGETS` how much could be accepted, if it is neither none nor all."""
-    if not found:
-        return []
-    targets = [(wer, most_accepted(found, wer=wer)) for wer in TARGETS if wer < found[-1].wer]
-    return [(wer, one) for wer, one in targets if one is not None]
+    """Returns for each of `TARGETS` how much could be accepted, if it is neither none nor all.
+
+    A laxer target that accepts no more is left out.
+    """
+    met: list[tuple[float, Accepted]] = []
+    for limit in TARGETS:
+        one = most_accepted(found, wer=limit)
+        if one is not None and limit < found[-1].wer and not (met and met[-1][1] == one):
+            met.append((limit, one))
+    return met
 
 
 def thinned(found: Sequence[Accepted]) -> list[Accepted]:

@@ -125,7 +125,11 @@ def _context(evaluation: Evaluation, evidence: Evidence) -> dict[str, Any]:
 def _title(evaluation: Evaluation) -> str:
     """Returns what was evaluated, without the folders it lies in; those stand further down."""
     if evaluation.model:
-        return name_of(Path(evaluation.model))
+        folder = Path(evaluation.model).absolute()
+        name = name_of(folder)
+        # The demo's run is called no more than that: the folder around it says which.
+        around = folder.parent.parent if folder.name == "model" else folder.parent
+        return f"{around.name}/{name}" if name == "run" else name
     return Path(evaluation.source).name or "Transcripts"
 
 

@@ -135,7 +135,7 @@ def markdown(evaluation: Evaluation) -> str:
 
 
 def _markdown_rates(evaluation: Evaluation) -> Iterable[str]:
-    score, wrong = evaluation.score, f"{evaluation.num_wrong} / {len(evaluation.score.rows)}"
+    score, wrong = evaluation.score, f"{evaluation.num_wrong:,} / {len(evaluation.score.rows):,}"
     found = evaluation.analysis.intervals
     yield "| | rate | 95 % | errors | sub | del | ins | of |"
     yield "|---|--:|:-:|--:|--:|--:|--:|--:|"
@@ -145,8 +145,8 @@ def _markdown_rates(evaluation: Evaluation) -> Iterable[str]:
     ):
         yield (
             f"| {name} | {percent(rate)} | {interval_text(found[name.lower()])} "
-            f"| {counts.errors} | {counts.substitutions} | {counts.deletions} "
-            f"| {counts.insertions} | {counts.num_reference} |"
+            f"| {counts.errors:,} | {counts.substitutions:,} | {counts.deletions:,} "
+            f"| {counts.insertions:,} | {counts.num_reference:,} |"
         )
     yield ""
     yield (
@@ -180,7 +180,7 @@ def _markdown_confusions(evaluation: Evaluation) -> Iterable[str]:
         yield from ("", "## Most frequent errors", "")
     for title, names, counts in kinds:
         listed = [
-            f"{_cell(name)} ({count})"
+            f"{_cell(name)} ({count:,})"
             for name, count in zip(names[:MARKDOWN_WORDS], counts, strict=False)
         ]
         if listed:

@@ -20,6 +20,10 @@ _FEW = 20
 """With fewer recordings there is no telling what is usual."""
 _DEVIATIONS = 3.5
 """Beyond the median, as Iglewicz & Hoaglin (1993) put the limit for outliers."""
+_LEAST_DEVIATION = 0.2
+"""At least twice what is usual is unusual, however alike the recordings are: exp(3.5 × 0.2) ≈ 2."""
+_LEAST = 1e-4
+"""Nats a token; below it a model is sure, and how sure is rounding."""
 
 Losses = tuple[float, float | None]
 """Of a reference, and of what was recognised if anything was."""
@@ -120,12 +124,14 @@ def find_suspects(
         At most `NUM_LISTED`; none of what was recognised as it stands in the reference, however
         unsure, and none where too few losses say what is usual.
     """
-    finite = [loss for loss in usual if math.isfinite(loss)]
+    # On a scale of ratios: a good model's losses are next to nothing, with a long tail upwards.
+    finite = np.log([max(loss, _LEAST) for loss in usual if math.isfinite(loss)])
     if len(finite) < _FEW:
         return ()
-    median = float(np.median(finite))
-    deviation = 1.4826 * float(np.median(np.abs(np.array(finite) - median)))
-    limit = median + _DEVIATIONS * deviation
+    centre = float(np.median(finite))
+    deviation = 1.4826 * float(np.median(np.abs(finite - centre)))
+    limit = math.exp(centre + _DEVIATIONS * max(deviation, _LEAST_DEVIATION))
+    median = math.exp(centre)
     found = [
         Suspect(row=row, loss=wrong[row.id][0], heard_loss=wrong[row.id][1], usual_loss=median)
         for row in rows

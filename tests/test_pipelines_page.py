@@ -218,6 +218,15 @@ def test_page_shows_figures() -> None:
     assert 'style="width:33.333%"' in page
 
 
+@pytest.mark.parametrize(
+    ("model", "title"),
+    [("demo/run/model", "demo/run"), ("/x/demo/run", "demo/run"), ("runs/mine/model", "mine")],
+)
+def test_a_model_is_called_by_what_tells_it_from_others(model: str, title: str) -> None:
+    page = render_page(evaluation(("a", "x", "x"), model=model))
+    assert f"<h1><bdi>{title}</bdi></h1>" in page
+
+
 def test_sections_without_data_are_absent() -> None:
     page = body(render_page(evaluation(("a", "x", "y"))))
     for name in ("slices", "confidence", "examples", "references", "model", "change", "failures"):
