@@ -14,6 +14,7 @@ from keras import ops
 
 Cell = Literal["lstm", "gru", "rnn"]
 Implementation = Literal["auto", "keras"]
+Precision = Literal["float32", "bfloat16"]
 
 _KERAS_CELLS = {
     "lstm": keras.layers.LSTM,
@@ -72,19 +73,22 @@ class BidirectionalRecurrent(keras.layers.Layer):
         *,
         cell: Cell = "lstm",
         implementation: Implementation = "auto",
+        precision: Precision = "float32",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         if cell not in _KERAS_CELLS:
             raise ValueError(f"cell: expected one of {sorted(_KERAS_CELLS)}, received {cell!r}")
-        if implementation not in get_args(Implementation):
-            raise ValueError(
-                f"implementation: expected one of {get_args(Implementation)}, "
-                f"received {implementation!r}"
-            )
+        for name, known, received in (
+            ("implementation", get_args(Implementation), implementation),
+            ("precision", get_args(Precision), precision),
+        ):
+            if received not in known:
+                raise ValueError(f"{name}: expected one of {known}, received {received!r}")
         self.units = units
         self.cell = cell
         self.implementation = implementation
+        self.precision = precision
         layer = _KERAS_CELLS[cell]
         self.forward_layer = layer(units, return_sequences=True, name=f"forward_{cell}")
         self.backward_layer = layer(units, return_sequences=True, name=f"backward_{cell}")
@@ -98,7 +102,10 @@ class BidirectionalRecurrent(keras.layers.Layer):
 
     def call(self, sequences: Any, lengths: Any) -> Any:
         """Returns [B, T, 2 * units] for [B, T, F] and [B]."""
-        ahead, behind = self._scan(sequences, reverse_by_length(sequences, lengths))
+        if self._is_fast():
+            return self._fast(sequences, lengths)
+        ahead = self.forward_layer(sequences)
+        behind = self.backward_layer(reverse_by_length(sequences, lengths))
         return ops.concatenate([ahead, reverse_by_length(behind, lengths)], axis=-1)
 
     def compute_output_shape(self, sequences_shape: Any, lengths_shape: Any = None) -> Any:
@@ -113,18 +120,19 @@ class BidirectionalRecurrent(keras.layers.Layer):
             "units": self.units,
             "cell": self.cell,
             "implementation": self.implementation,
+            "precision": self.precision,
         }
 
-    def _scan(self, sequences: Any, reversed_sequences: Any) -> tuple[Any, Any]:
-        """Runs the two directions, each forward over its own input; both [B, T, units]."""
-        if self._is_fast():
-            from models.fast_lstm import lstm
+    def _fast(self, sequences: Any, lengths: Any) -> Any:
+        from models.fast_lstm import bidirectional_lstm
 
-            return (
-                lstm(sequences, *_weights(self.forward_layer)),
-                lstm(reversed_sequences, *_weights(self.backward_layer)),
-            )
-        return self.forward_layer(sequences), self.backward_layer(reversed_sequences)
+        return bidirectional_lstm(
+            sequences,
+            lengths,
+            _weights(self.forward_layer),
+            _weights(self.backward_layer),
+            product_dtype=self.precision,
+        )
 
     def _is_fast(self) -> bool:
         return (

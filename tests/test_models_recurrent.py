@@ -1,5 +1,7 @@
 """The bidirectional recurrent layer: exact for every row's own length, on every path."""
 
+from typing import Any
+
 import keras
 import numpy as np
 import pytest
@@ -53,35 +55,57 @@ def test_a_row_does_not_depend_on_its_padding(
         )
 
 
-@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="the fast path is TensorFlow's")
-def test_the_fast_path_has_keras_outputs_and_gradients(rng: np.random.Generator) -> None:
-    import tensorflow as tf
+ROWS = {
+    "one row": [11],
+    "three rows": [11, 2, 6],
+    "rows of every length": [19, 1, 16, 8, 9, 17, 3],
+    "an empty row": [5, 0, 3, 4],
+    "no frames at all": [0, 0],
+}
 
-    sequences = tf.constant(rng.normal(size=(3, 11, 5)), tf.float32)
-    lengths = tf.constant([11, 2, 6])
-    towards = tf.constant(rng.normal(size=(3, 11, 8)), tf.float32)
-    valid = tf.sequence_mask(lengths, 11, tf.float32)[:, :, None]
 
-    def outputs_and_gradients(implementation: str) -> tuple[np.ndarray, list[np.ndarray]]:
-        layer = _layer("lstm", sequences.numpy(), implementation)
-        layer.set_weights(weights)
-        with tf.GradientTape() as tape:
-            tape.watch(sequences)
-            outputs = layer(sequences, lengths) * valid
-            loss = tf.reduce_sum(outputs * towards)
-        gradients = tape.gradient(loss, [sequences, *layer.trainable_variables])
-        return outputs.numpy(), [gradient.numpy() for gradient in gradients]
+@pytest.mark.parametrize("row_lengths", ROWS.values(), ids=ROWS)
+def test_the_fast_path_has_keras_outputs_and_gradients(
+    row_lengths: list[int], rng: np.random.Generator
+) -> None:
+    lengths = np.array(row_lengths, np.int32)
+    width = max(row_lengths) + 2  # padding even behind the longest
+    sequences = rng.normal(size=(len(lengths), width, 5)).astype(np.float32)
+    valid = np.arange(width) < lengths[:, None]
+    towards = (rng.normal(size=(len(lengths), width, 8)) * valid[:, :, None]).astype(np.float32)
+    fast, stock = _layer("lstm", sequences), _layer("lstm", sequences, "keras")
+    for_both = [rng.normal(size=weight.shape) for weight in stock.get_weights()]
+    results = []
+    for layer in (fast, stock):
+        layer.set_weights(for_both)
+        results.append(_outputs_and_gradients(layer, sequences, lengths, towards))
+    (ours, our_gradients), (theirs, their_gradients) = results
+    np.testing.assert_allclose(ours[valid], theirs[valid], atol=1e-5)
+    assert np.isfinite(ours).all()  # what lies in the padding may reach a mean, times 0
+    assert len(our_gradients) == 7  # the input, and three weights each way
+    for our, their in zip(our_gradients, their_gradients, strict=True):
+        np.testing.assert_allclose(our, their, atol=1e-5, rtol=1e-5)
 
-    weights = [
-        rng.normal(size=weight.shape).astype(np.float32)
-        for weight in _layer("lstm", sequences.numpy()).get_weights()
-    ]
-    fast, fast_gradients = outputs_and_gradients("auto")
-    stock, stock_gradients = outputs_and_gradients("keras")
-    np.testing.assert_allclose(fast, stock, atol=1e-5)
-    assert len(fast_gradients) == 7  # the input, and three weights each way
-    for ours, theirs in zip(fast_gradients, stock_gradients, strict=True):
-        np.testing.assert_allclose(ours, theirs, atol=1e-5, rtol=1e-5)
+
+def test_with_bfloat16_products_it_is_close(rng: np.random.Generator) -> None:
+    """bfloat16 has 8 bits: a factor is off by up to 1/512, and sums are as exact as before."""
+    sequences = rng.normal(size=(5, 12, 30)).astype(np.float32)
+    lengths = np.array([12, 3, 7, 9, 10], np.int32)
+    towards = np.ones((5, 12, 8), np.float32) * (np.arange(12) < lengths[:, None])[:, :, None]
+    exact = _layer("lstm", sequences)
+    rounded = BidirectionalRecurrent(4, precision="bfloat16")
+    rounded.build(sequences.shape)
+    rounded.set_weights(exact.get_weights())
+    (outputs, gradients), (near, near_gradients) = (
+        _outputs_and_gradients(layer, sequences, lengths, towards) for layer in (exact, rounded)
+    )
+    assert near.dtype == np.float32
+    valid = towards > 0
+    assert 0 < np.abs(outputs - near)[valid].max() < 0.02
+    for exact_gradient, near_gradient in zip(gradients, near_gradients, strict=True):
+        assert near_gradient.dtype == np.float32
+        scale = np.abs(exact_gradient).max()
+        np.testing.assert_allclose(near_gradient, exact_gradient, atol=0.02 * scale)
 
 
 def test_one_step_by_hand() -> None:
@@ -105,11 +129,44 @@ def test_config_round_trip() -> None:
 
 @pytest.mark.parametrize(
     ("arguments", "known"),
-    [({"cell": "lstn"}, "gru"), ({"implementation": "fast"}, "keras")],
+    [
+        ({"cell": "lstn"}, "gru"),
+        ({"implementation": "fast"}, "keras"),
+        ({"precision": "float16"}, "bfloat16"),
+    ],
 )
 def test_unknown_names_are_refused_naming_the_known(arguments: dict[str, str], known: str) -> None:
     with pytest.raises(ValueError, match=known):
         BidirectionalRecurrent(4, **arguments)  # type: ignore[arg-type]
+
+
+def _outputs_and_gradients(
+    layer: BidirectionalRecurrent,
+    sequences: np.ndarray,
+    lengths: np.ndarray,
+    towards: np.ndarray,
+) -> tuple[np.ndarray, list[np.ndarray]]:
+    """The layer's outputs, and the gradients of their sum times `towards`: input, then weights."""
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        inputs = tf.constant(sequences)
+        with tf.GradientTape() as tape:
+            tape.watch(inputs)
+            outputs = layer(inputs, lengths)
+            loss = tf.reduce_sum(outputs * towards)
+        gradients = tape.gradient(loss, [inputs, *layer.trainable_variables])
+        return outputs.numpy(), [gradient.numpy() for gradient in gradients]
+    import jax
+
+    def loss_and_outputs(inputs: Any, weights: Any) -> Any:
+        outputs, _ = layer.stateless_call(weights, [], inputs, lengths)
+        return (outputs * towards).sum(), outputs
+
+    differentiate = jax.value_and_grad(loss_and_outputs, argnums=(0, 1), has_aux=True)
+    weights = [variable.value for variable in layer.trainable_variables]
+    (_, outputs), (inputs_gradient, gradients) = differentiate(jax.numpy.array(sequences), weights)
+    return np.array(outputs), [np.array(gradient) for gradient in (inputs_gradient, *gradients)]
 
 
 def _layer(
