@@ -1,6 +1,7 @@
 """Kept features: the right ones, found again by content, and never computed twice."""
 
 import io
+import multiprocessing
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -12,12 +13,12 @@ import soundfile
 
 import pipelines.feature_store
 from asr.audio import load_audio, resample
-from asr.errors import AudioError
+from asr.errors import AudioError, TrainingError
 from asr.features import FeatureOptions, frame_features
 from asr.manifest import Utterance
 from pipelines.feature_store import FeatureStore
 from pipelines.progress import Progress
-from pipelines.speech import load_speech
+from pipelines.speech import Stretch, load_speech
 
 OPTIONS = FeatureOptions(n_mfcc=13, stack=3)
 Calls = list[int]
@@ -97,6 +98,68 @@ def test_nothing_is_computed_twice(
     again = FeatureStore(store.folder, OPTIONS).fill(utterances, (0.8, 1.0), quiet())
     assert again == (first, {})
     assert len(calls) == 6
+
+
+def test_a_recording_is_read_once_for_all_speeds(
+    store: FeatureStore, utterance: Utterance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[Path] = []
+
+    def counted(stretch: Stretch) -> npt.NDArray[np.float32]:
+        read.append(stretch.audio)
+        return load_speech(stretch)
+
+    monkeypatch.setattr(pipelines.feature_store, "load_speech", counted)
+    store.fill([utterance], (0.9, 1.0), quiet())
+    assert read == [utterance.audio]
+    lengths, _ = store.fill([utterance], (0.9, 1.0, 1.1), quiet())
+    assert read == [utterance.audio] * 2
+    for speed in (0.9, 1.0, 1.1):
+        expected = frame_features(load_speech(utterance, speed=speed), OPTIONS)
+        np.testing.assert_array_equal(store.load(utterance, speed=speed), expected)
+        assert lengths["one", speed] == len(expected)
+    assert len(read) == 2
+
+
+def test_other_processes_write_the_same_files_and_meet_the_same_errors(
+    tmp_path: Path, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    utterances = [record(tmp_path / f"{i}.wav", rng, seconds=0.1 * (i + 1)) for i in range(6)]
+    (tmp_path / "bad.wav").write_bytes(b"RIFF, not really")
+    utterances.insert(3, Utterance(id="bad", audio=tmp_path / "bad.wav", duration_s=1.0))
+    found = []
+    for name, many in (("threads", 100), ("processes", 1)):
+        monkeypatch.setattr(pipelines.feature_store, "_MANY", many)
+        store = FeatureStore(tmp_path / name, OPTIONS)
+        progress = quiet()
+        results = store.fill(utterances, (0.9, 1.0), progress)
+        files = {path.name: path.read_bytes() for path in store.folder.rglob("*.*")}
+        found.append((results, files, progress.done))
+    assert found[0] == found[1]
+    (lengths, failures), files, done = found[1]
+    assert (len(lengths), list(failures), len(files), done) == (12, ["bad"], 12, 7)
+
+
+def test_a_process_that_is_killed_ends_the_filling(
+    tmp_path: Path, store: FeatureStore, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipelines.feature_store, "_MANY", 1)
+    utterances = [
+        record(tmp_path / f"{i}.wav", rng, seconds=0.1 if i == 0 else 9) for i in range(9)
+    ]
+
+    class Killing(Progress):
+        def advance(self, amount: float = 1, note: str = "") -> None:
+            super().advance(amount, note)
+            for process in multiprocessing.active_children():
+                process.kill()
+
+    progress = Killing(None, unit="utterances", label="", quiet=True)
+    with pytest.raises(TrainingError, match="run the same command again"):
+        store.fill(utterances, (0.9, 1.0, 1.1), progress)
+    monkeypatch.setattr(pipelines.feature_store, "_MANY", 100)
+    lengths, failures = store.fill(utterances, (1.0,), quiet())
+    assert (len(lengths), failures) == (9, {})
 
 
 def test_a_renamed_or_moved_recording_is_known_again(
