@@ -224,11 +224,8 @@ def _write_dense(graph: _Graph, layer: Any, inputs: list[str]) -> str:
 
 
 def _write_norm(graph: _Graph, layer: Any, inputs: list[str]) -> str:
+    # Over the last axis: Keras can build it over no other one, their sizes being unknown.
     name, width = layer.name, layer.output.shape[-1]
-    last = len(layer.output.shape) - 1
-    axes = layer.axis if isinstance(layer.axis, list | tuple) else [layer.axis]
-    if [axis % (last + 1) for axis in axes] != [last] or getattr(layer, "rms_scaling", False):
-        raise ValueError(f"layer {name!r}: expected a norm over the last axis, received {axes}")
     scale = np.ones(width) if layer.gamma is None else np.asarray(layer.gamma)
     shift = np.zeros(width) if layer.beta is None else np.asarray(layer.beta)
     return graph.add(
