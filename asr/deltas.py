@@ -64,5 +64,7 @@ def _derive(around: Array, order: int) -> Array:
 @functools.cache
 def _weights(order: int) -> Array:
     """Returns the weights that differentiate a least-squares polynomial in its middle, [9]."""
-    powers = np.vander(np.arange(-_HALF, _HALF + 1.0), order + 1, increasing=True)
-    return np.asarray(math.factorial(order) * np.linalg.pinv(powers)[order], np.float32)
+    distances = np.arange(-_HALF, _HALF + 1.0)
+    # Orthogonal to the lower powers, so that its coefficient is a projection.
+    power = distances**order - np.mean(distances**order)
+    return np.asarray(math.factorial(order) * power / np.sum(power**2), np.float32)
