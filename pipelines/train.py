@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from asr.bundle import Bundle, open_bundle
-from asr.errors import TrainingError
+from asr.errors import AsrError, TrainingError
 from asr.interchange import read_utterances
 from asr.options import from_table
 from asr.text import normalise_text
 from asr.vocabulary import Vocabulary
 from models.bilstm import BiLSTMOptions
-from pipelines.corpus import learn_vocabulary, load_corpus
+from pipelines.corpus import Corpus, learn_vocabulary, load_corpus
+from pipelines.export import can_export, export
 from pipelines.feature_store import FeatureStore
 from pipelines.network import import_backend, load_network, require_backend
 from pipelines.progress import duration_text
@@ -22,6 +23,9 @@ from pipelines.recipe import Recipe, load_recipe
 from pipelines.run_folder import RunFolder
 from pipelines.training_log import TrainingLog
 from pipelines.usage import UsageError
+
+EXPORT_AUDIO_S = 1200.0
+"""Dev speech that the exported network is checked on, at most: half a minute's work."""
 
 EXAMPLES = """examples:
   asr train my-recipe.toml -o runs/mine
@@ -109,6 +113,7 @@ def train(
     state = trainer.state
     if state.best_wer is None:
         raise TrainingError(f"{run_folder}: no epoch was finished")
+    _export(run, corpus, log)
     seconds = sum(row["elapsed_s"] for row in state.history)
     log.line(f"\ntrained {duration_text(seconds)}; best dev WER {100 * state.best_wer:.2f} %")
     return TrainingResult(
@@ -117,6 +122,26 @@ def train(
         dev_wer=state.best_wer,
         epochs=len(state.history),
     )
+
+
+def _export(run: RunFolder, corpus: Corpus, log: TrainingLog) -> None:
+    """Makes the best model fast to transcribe with; without that it is a model all the same."""
+    if not can_export():
+        log.line("\nnot exported for fast transcription: onnx and ONNX Runtime are not installed")
+        return
+    utterances = [example.utterance for example in corpus.dev]
+    try:
+        result = export(
+            open_bundle(run.model),
+            utterances,
+            source="the dev speech",
+            max_audio_s=EXPORT_AUDIO_S,
+            quiet=log.quiet,
+        )
+    except AsrError as error:
+        log.line(f"\nnot exported for fast transcription: {error}")
+        return
+    log.line("\n".join(["\nexported for fast transcription", *result.lines()]))
 
 
 def default_cache() -> Path:

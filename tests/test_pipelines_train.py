@@ -25,20 +25,23 @@ import numpy.typing as npt
 import pytest
 import soundfile
 
+import pipelines.train
 import pipelines.trainer
 from asr.bundle import open_bundle
-from asr.errors import AudioError, ManifestError, TrainingError, VocabularyError
+from asr.errors import AudioError, BundleError, ManifestError, TrainingError, VocabularyError
 from asr.manifest import Utterance
 from asr.scoring import score
 from pipelines.checkpoint import load_checkpoint
 from pipelines.cli import main
+from pipelines.export import MAX_WER_LOSS
 from pipelines.feature_store import FeatureStore
 from pipelines.fitting import WeightAverage
-from pipelines.network import load_network, load_recognizer
+from pipelines.network import Engine, load_network, load_recognizer
 from pipelines.recipe import Recipe, load_recipe, read_recipe
 from pipelines.run_folder import RunFolder
 from pipelines.train import TrainingResult, train
 from pipelines.trainer import DevResult, Trainer, evaluate_dev
+from pipelines.training_log import TrainingLog
 
 ROOT = Path(__file__).resolve().parent.parent
 TONES_HZ = {"a": 500, "b": 1200, "c": 2500, "d": 4000}
@@ -187,6 +190,7 @@ def test_the_run_folder_is_complete(trained: Trained, speech: Path) -> None:
     }
     assert {path.name for path in (run / "model").iterdir()} == {
         *("model.keras", "recipe.toml", "vocabulary.json", "card.md"),
+        *("model.onnx", "model.int8.onnx", "onnx.json"),
     }
     assert (run / "curves.png").read_bytes().startswith(b"\x89PNG")
     assert load_recipe(run / "recipe.toml") == trained.recipe
@@ -227,11 +231,33 @@ def test_tensorboard_can_read_the_events(trained: Trained) -> None:
 
 
 def test_the_model_opens_and_recognises(trained: Trained, speech: Path) -> None:
-    recognizer = load_recognizer(trained.run)
     rows = [json.loads(line) for line in (speech / "dev.jsonl").read_text().splitlines()]
-    heard = {row["id"]: recognizer.transcribe(speech / row["audio_filepath"]).text for row in rows}
     said = {row["id"]: row["text"] for row in rows}
-    assert score(said, heard, text=recognizer.text).wer == pytest.approx(trained.result.dev_wer)
+    # What training ends with is the export, which may cost a little where it is int8.
+    engines: tuple[tuple[Engine, float], ...] = (("keras", 1e-6), ("auto", MAX_WER_LOSS))
+    for engine, allowed in engines:
+        recognizer = load_recognizer(trained.run, engine=engine)
+        heard = {
+            row["id"]: recognizer.transcribe(speech / row["audio_filepath"]).text for row in rows
+        }
+        wer = score(said, heard, text=recognizer.text).wer
+        assert wer == pytest.approx(trained.result.dev_wer, abs=allowed)
+    assert type(recognizer.network).__name__ == "OnnxNetwork"
+
+
+def test_an_export_that_fails_costs_no_training(
+    trained: Trained, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise BundleError("no way")
+
+    corpus: Any = SimpleNamespace(dev=())
+    monkeypatch.setattr(pipelines.train, "export", refuse)
+    pipelines.train._export(RunFolder(trained.run), corpus, TrainingLog())
+    assert capsys.readouterr().err == "\nnot exported for fast transcription: no way\n"
+    monkeypatch.setattr(pipelines.train, "can_export", lambda: False)
+    pipelines.train._export(RunFolder(trained.run), corpus, TrainingLog())
+    assert "onnx and ONNX Runtime are not installed" in capsys.readouterr().err
 
 
 def test_the_card_says_what_the_model_is(trained: Trained) -> None:
