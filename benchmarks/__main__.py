@@ -4,7 +4,9 @@ import argparse
 import importlib
 
 PROGRAMS = {
+    "end_to_end": "recordings to text with a model of one's own: speed and memory",
     "features": "MFCCs with deltas and normalisation, against librosa's own functions",
+    "inference": "the network alone on ONNX Runtime, against PyTorch's LSTM",
     "scoring": "100,000 utterances scored and reported; counts against NIST's sclite",
 }
 
