@@ -1,9 +1,24 @@
 """Where the settings of decoding, which may name words, meet the vocabulary that spells them."""
 
+import math
+import os
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy.typing as npt
 
-from asr.decoding import DecodingOptions, Hypothesis, Lexicon, decode
-from asr.errors import VocabularyError
+from asr.decoding import (
+    DecodingOptions,
+    Fusion,
+    FusionWeights,
+    Hypothesis,
+    LanguageModel,
+    Lexicon,
+    check_parts,
+    decode,
+    n_best,
+)
+from asr.errors import DecodingError, VocabularyError
 from asr.vocabulary import Vocabulary
 
 
@@ -13,17 +28,32 @@ class Decoder:
     Args:
         options: The method and its settings.
         vocabulary: What the network's tokens spell.
+        language_model: How likely words are after one another, such as `asr.lm.NgramModel`.
+        hotwords: Words and phrases to be expected, each with what it adds to a text's natural
+            log-probability where it is heard, above 0. Normalised as the texts the network was
+            trained on.
 
     Raises:
-        VocabularyError: The vocabulary cannot spell some of the options' words; they are named.
+        DecodingError: There is a language model, or are hotwords, and the method is not `beam`; a
+            closed vocabulary and no language model; or a hotword's weight is not above 0.
+        VocabularyError: The vocabulary cannot spell some of the options' words or of the hotwords;
+            they are named.
         MissingExtraError: There are words to be spelt in subwords, and the extra `subwords` is not
             installed.
     """
 
-    def __init__(self, options: DecodingOptions, vocabulary: Vocabulary) -> None:
+    def __init__(
+        self,
+        options: DecodingOptions,
+        vocabulary: Vocabulary,
+        language_model: LanguageModel | None = None,
+        hotwords: Mapping[str, float] | None = None,
+    ) -> None:
         self._options = options
         self._blank_id = vocabulary.blank_id
         self._lexicon = lexicon_of(options.words, vocabulary) if options.words else None
+        self._fusion = _fusion_of(options, vocabulary, language_model, hotwords or {})
+        check_parts(options, self._lexicon, self._fusion)
 
     def __call__(self, log_probs: npt.ArrayLike) -> Hypothesis:
         """Decodes one utterance.
@@ -37,7 +67,56 @@ class Decoder:
         Raises:
             DecodingError: The input is not log-probabilities.
         """
-        return decode(log_probs, self._options, blank_id=self._blank_id, lexicon=self._lexicon)
+        return decode(
+            log_probs,
+            self._options,
+            blank_id=self._blank_id,
+            lexicon=self._lexicon,
+            fusion=self._fusion,
+        )
+
+    def batch(
+        self, log_probs: Sequence[npt.ArrayLike], *, num_threads: int | None = None
+    ) -> list[Hypothesis]:
+        """Decodes several utterances, side by side; the results are those of one after another.
+
+        Args:
+            log_probs: Of each utterance, float [num_steps, vocab_size].
+            num_threads: How many at once; None for as many as there are processors.
+
+        Raises:
+            DecodingError: The input is not log-probabilities.
+        """
+        num_threads = min(num_threads or os.cpu_count() or 1, len(log_probs))
+        if num_threads <= 1:
+            return [self(row) for row in log_probs]
+        with ThreadPoolExecutor(num_threads) as pool:  # the compiled search releases the GIL
+            return list(pool.map(self, log_probs))
+
+    def n_best(self, log_probs: npt.ArrayLike, count: int) -> list[Hypothesis]:
+        """Finds the best texts of one utterance.
+
+        Args:
+            log_probs: Natural log-probabilities, float [num_steps, vocab_size].
+            count: How many, from 1 to the beam's width; fewer if the beam holds fewer.
+
+        Returns:
+            Different texts, the one of the highest `score` first. `log_probability` is the
+            network's (the acoustic score), `lm_log_probability` the language model's, and `score`
+            the first with all that was fused, weighted.
+
+        Raises:
+            DecodingError: The input is not log-probabilities, the method is not `beam`, or there
+                cannot be so many.
+        """
+        return n_best(
+            log_probs,
+            self._options,
+            blank_id=self._blank_id,
+            count=count,
+            lexicon=self._lexicon,
+            fusion=self._fusion,
+        )
 
 
 def lexicon_of(words: tuple[str, ...], vocabulary: Vocabulary) -> Lexicon:
@@ -61,6 +140,40 @@ def lexicon_of(words: tuple[str, ...], vocabulary: Vocabulary) -> Lexicon:
             f"{vocabulary.kind} spell, received {', '.join(map(repr, unknown))}"
         )
     return Lexicon(map(vocabulary.encode, words), separator=_separator(vocabulary))
+
+
+def _fusion_of(
+    options: DecodingOptions,
+    vocabulary: Vocabulary,
+    language_model: LanguageModel | None,
+    hotwords: Mapping[str, float],
+) -> Fusion | None:
+    if language_model is None and not hotwords:
+        return None
+    for text, weight in hotwords.items():
+        if not text or text != " ".join(text.split()):
+            raise DecodingError(
+                f"hotwords: expected words with single spaces between them, received {text!r}"
+            )
+        if not 0 < weight < math.inf:
+            raise DecodingError(f"hotwords: expected weights above 0, received {weight} of {text}")
+    unknown = [text for text in hotwords if not vocabulary.encodable(text)]
+    if unknown:
+        raise VocabularyError(
+            f"hotwords: expected words that the vocabulary's {len(vocabulary) - 1} "
+            f"{vocabulary.kind} spell, received {', '.join(map(repr, unknown))}"
+        )
+    return Fusion(
+        ["", *map(vocabulary.piece, range(1, len(vocabulary)))],
+        language_model=language_model,
+        weights=FusionWeights(
+            options.alpha,
+            options.beta,
+            options.unknown_letter_log_prob,
+            options.closed_vocabulary,
+        ),
+        hotwords=hotwords,
+    )
 
 
 def _separator(vocabulary: Vocabulary) -> list[int] | None:

@@ -2,8 +2,9 @@
 
 from asr.decoding.alignment import Alignment, align_tokens
 from asr.decoding.ctc_score import ctc_log_probability
-from asr.decoding.decoder import decode
+from asr.decoding.decoder import check_parts, decode, n_best
 from asr.decoding.fast_beam import beam_search
+from asr.decoding.fusion import Fused, Fusion, FusionWeights, LanguageModel
 from asr.decoding.greedy import greedy_decode
 from asr.decoding.hypothesis import Hypothesis
 from asr.decoding.lexicon import Lexicon
@@ -12,11 +13,17 @@ from asr.decoding.options import DecodingOptions
 __all__ = [
     "Alignment",
     "DecodingOptions",
+    "Fused",
+    "Fusion",
+    "FusionWeights",
     "Hypothesis",
+    "LanguageModel",
     "Lexicon",
     "align_tokens",
     "beam_search",
+    "check_parts",
     "ctc_log_probability",
     "decode",
     "greedy_decode",
+    "n_best",
 ]

@@ -24,11 +24,17 @@ def place(log_probs: Floats, tokens: Ints, blank_id: int) -> tuple[Ints, bool]:
     for step in range(num_steps):
         row = log_probs[step]
         # Downwards: the states before are still those of the step before.
-        for state in range(num_states - 1, -1, -1):
-            move = best_move(best, tokens, state, step)
+        for state in range(min(num_states, 2 * step + 2) - 1, -1, -1):
+            number = state >> 1
+            reached, move = best[state], 0
+            if state > 0 and best[state - 1] > reached:
+                reached, move = best[state - 1], 1
+            # A token may follow another without a blank between only if the two differ.
+            may_skip = state & 1 and state > 1 and tokens[number] != tokens[number - 1]
+            if may_skip and best[state - 2] > reached:
+                reached, move = best[state - 2], 2
             moves[step, state] = move
-            token = tokens[state // 2] if state % 2 else blank_id
-            best[state] = best[state - move] + row[token]
+            best[state] = reached + row[tokens[number] if state & 1 else blank_id]
     state = num_states - 1
     if num_states > 1 and best[state - 1] > best[state]:
         state -= 1
@@ -45,19 +51,3 @@ def place(log_probs: Floats, tokens: Ints, blank_id: int) -> tuple[Ints, bool]:
             seen = state
         state -= moves[step, state]
     return frames, True
-
-
-@compiled
-def best_move(best: Floats, tokens: Ints, state: int, step: int) -> int:
-    """Returns by how many states the best way to a state moves on: 0, 1 or 2."""
-    if step == 0:  # the path begins in the first blank or the first token
-        return 1 if state == 1 else 0
-    move = 0
-    if state >= 1 and best[state - 1] > best[state]:
-        move = 1
-    # A token may follow another without a blank between only if the two differ.
-    number = state // 2
-    may_skip = state % 2 == 1 and number >= 1 and tokens[number] != tokens[number - 1]
-    if may_skip and best[state - 2] > best[state - move]:
-        move = 2
-    return move

@@ -5,12 +5,13 @@ import math
 import numpy as np
 import numpy.typing as npt
 
+from asr.decoding.fusion import Fusion
 from asr.decoding.hypothesis import Hypothesis
 from asr.decoding.lexicon import Lexicon
-from asr.decoding.posteriors import check_tokens, checked
-from asr.errors import DecodingError
+from asr.decoding.prefix_beam import admitted, silence
 
 _NO_WAYS = (np.zeros(1, np.int32), np.zeros(0, np.int32), np.zeros(0, np.int32))
+_NOT_FUSED = Fusion(()).tables
 
 
 def beam_search(
@@ -20,6 +21,7 @@ def beam_search(
     beam_width: int,
     min_token_log_prob: float = -math.inf,
     lexicon: Lexicon | None = None,
+    fusion: Fusion | None = None,
     count: int | None = None,
 ) -> list[Hypothesis]:
     """Finds the most probable texts, each with the sum over its alignments.
@@ -33,6 +35,7 @@ def beam_search(
         min_token_log_prob: A token less probable than this at a step begins nothing new there,
             unless it is the step's best.
         lexicon: The only texts there are.
+        fusion: What else has a say in which texts are best.
         count: How many texts are returned at most; None for all that are left.
 
     Returns:
@@ -42,28 +45,38 @@ def beam_search(
         DecodingError: As there.
     """
     from asr.decoding.align_kernel import place
-    from asr.decoding.beam_kernel import STATE, TOTAL, search, texts
+    from asr.decoding.beam_kernel import search
+    from asr.decoding.prefix_kernel import STATE, texts
 
-    if beam_width < 1:
-        raise DecodingError(f"expected beam_width of at least 1, received {beam_width}")
-    log_probs = checked(log_probs, blank_id=blank_id)
-    if lexicon is not None:
-        check_tokens(lexicon.tokens, log_probs.shape[1], blank_id=blank_id)
+    log_probs = admitted(log_probs, blank_id, beam_width, lexicon, fusion)
     ways = _NO_WAYS if lexicon is None else lexicon.ways()[:3]
-    nodes, beam, scores = search(log_probs, blank_id, beam_width, min_token_log_prob, ways)
-    totals = np.minimum(scores[:, TOTAL], 0.0)  # a sum of probabilities may round to above 1
+    tables = _NOT_FUSED if fusion is None else fusion.tables
+    nodes, beam, totals, ends = search(
+        np.ascontiguousarray(log_probs),
+        blank_id,
+        beam_width,
+        min_token_log_prob,
+        ways,
+        fusion is not None,
+        tables,
+    )
+    totals = np.minimum(totals, 0.0)  # a sum of probabilities may round to above 1
+    is_text = ends[:, 0] > -np.inf
     if lexicon is not None:
-        is_text = lexicon.ways().is_end[nodes[beam, STATE]] | (beam == 0)
-        beam, totals = beam[is_text], totals[is_text]
-    tokens, starts = texts(nodes, beam[:count])
+        is_text &= lexicon.ways().is_end[nodes[beam, STATE]] | (beam == 0)
+    order = np.flatnonzero(is_text)
+    order = order[np.argsort(-(totals + ends[:, 0])[order], kind="stable")][:count]
+    tokens, starts = texts(nodes, beam[order])
     found = []
-    for row, total in zip(np.split(tokens, starts[1:-1]), totals.tolist(), strict=False):
+    for number, row in zip(order, np.split(tokens, starts[1:-1]), strict=False):
         frames, _ = place(log_probs, row, blank_id)
         found.append(
             Hypothesis(
-                tokens=tuple(row.tolist()), frames=tuple(frames.tolist()), log_probability=total
+                tokens=tuple(row.tolist()),
+                frames=tuple(frames.tolist()),
+                log_probability=float(totals[number]),
+                fusion_score=float(ends[number, 0]),
+                lm_log_probability=float(ends[number, 1]),
             )
         )
-    # Where a lexicon allows nothing that was kept, blanks alone are left.
-    silence = float(log_probs[:, blank_id].sum())
-    return found or [Hypothesis(tokens=(), frames=(), log_probability=silence)]
+    return found or [silence(log_probs, blank_id, fusion)]

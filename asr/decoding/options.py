@@ -1,6 +1,7 @@
 """The settings of the decoding stage."""
 
 import collections
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -19,6 +20,13 @@ class DecodingOptions:
             (`beam` only). `-inf` considers every token at every step.
         words: The only words there are, normalised as the texts the network was trained on, each
             once and without spaces (`beam` only). None of them: any text is possible.
+        alpha: Weight of a language model's natural log-probabilities. This and the next three say
+            nothing where there is no language model.
+        beta: What every word adds to a text's score: a language model alone prefers fewer words.
+        unknown_letter_log_prob: What each letter of a word that the language model does not know
+            adds to its log-probability of `<unk>`, at most 0.
+        closed_vocabulary: Whether texts hold no other words than the language model's (`beam`
+            only). Tokens below `min_token_log_prob` begin nothing even where a word needs them.
     """
 
     method: Literal["greedy", "beam"] = "greedy"
@@ -26,6 +34,11 @@ class DecodingOptions:
     # exp(-7) is about 1 in 1000: a trained network leaves two or three tokens a step above it.
     min_token_log_prob: float = -7.0
     words: tuple[str, ...] = ()
+    alpha: float = 0.5
+    beta: float = 1.5
+    # Letters within English words hold about 2 nats each, as far as a word's others give them away.
+    unknown_letter_log_prob: float = -2.0
+    closed_vocabulary: bool = False
 
     def __post_init__(self) -> None:
         require(self.method in ("greedy", "beam"), "method 'greedy' or 'beam'", self.method)
@@ -37,3 +50,9 @@ class DecodingOptions:
         require(not broken, "words of at least one character and no space", broken)
         repeated = [word for word, n in collections.Counter(self.words).items() if n > 1]
         require(not repeated, "words once each", repeated)
+        require(0 <= self.alpha < math.inf, "alpha from 0 on", self.alpha)
+        require(math.isfinite(self.beta), "a finite beta", self.beta)
+        letter = self.unknown_letter_log_prob
+        require(-math.inf < letter <= 0, "a finite unknown_letter_log_prob of at most 0", letter)
+        closed = self.closed_vocabulary
+        require(self.method == "beam" or not closed, "no closed_vocabulary with greedy", closed)

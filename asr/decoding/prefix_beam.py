@@ -2,9 +2,10 @@
 
 After Graves, Supervised Sequence Labelling with Recurrent Neural Networks (2012), section 7.5,
 and Hannun et al., First-Pass Large Vocabulary Continuous Speech Recognition using Bi-Directional
-Recurrent DNNs (2014), algorithm 1, without its language model.
+Recurrent DNNs (2014), algorithm 1.
 """
 
+import dataclasses
 import functools
 import heapq
 import math
@@ -14,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from asr.decoding.alignment import align_tokens
+from asr.decoding.fusion import Fused, Fusion
 from asr.decoding.hypothesis import Hypothesis
 from asr.decoding.lexicon import Lexicon, State
 from asr.decoding.posteriors import check_tokens, checked
@@ -52,6 +54,7 @@ def beam_search(
     beam_width: int,
     min_token_log_prob: float = -math.inf,
     lexicon: Lexicon | None = None,
+    fusion: Fusion | None = None,
     count: int | None = None,
 ) -> list[Hypothesis]:
     """Finds the most probable texts, each with the sum over its alignments.
@@ -71,35 +74,62 @@ def beam_search(
         lexicon: The only texts there are: a prefix is kept only while it may still become one of
             them. A step's best token is then, for each prefix, the best that it may go on with, so
             that no word is lost because the network would rather write another.
+        fusion: What else has a say in which prefixes and texts are best: the search ranks them by
+            log-probability and what is added to it.
         count: How many texts are returned at most; None for all that are left.
 
     Returns:
         Up to `count` different texts, best first; at least one. `log_probability` is that of
-        the text over the alignments kept; `frames` are those of the best alignment kept. With a
-        lexicon prefixes that end within a word are no texts; if no others are left, the empty text
-        is returned.
+        the text over the alignments kept; `frames` are those of its best alignment. With a lexicon
+        prefixes that end within a word are no texts; if no others are left, the empty text is
+        returned.
 
     Raises:
         DecodingError: The input is not log-probabilities, `beam_width` is below 1, or the lexicon
             holds the blank or tokens outside the vocabulary.
+    """
+    log_probs = admitted(log_probs, blank_id, beam_width, lexicon, fusion)
+    beam: dict[Prefix, _Alignments]
+    beam = {(): _Alignments(lexicon.start if lexicon is not None else ())}
+    beam[()].blank = 0.0
+    for row in log_probs:
+        ways_on = _ways_on(row, blank_id, min_token_log_prob, lexicon)
+        grown = _step(beam, row.tolist(), ways_on, blank_id)
+        beam = _keep_best(grown, beam_width, fusion)
+    found = [
+        _hypothesis(prefix, kept.total, fusion)
+        for prefix, kept in beam.items()
+        if lexicon is None or not prefix or lexicon.is_end(kept.state)
+    ]
+    found = [hypothesis for hypothesis in found if hypothesis.fusion_score > _NEVER]
+    found.sort(key=lambda hypothesis: -hypothesis.score)  # equals keep their order
+    found = found or [silence(log_probs, blank_id, fusion)]
+    return [_aligned(hypothesis, log_probs, blank_id) for hypothesis in found[:count]]
+
+
+def admitted(
+    log_probs: npt.ArrayLike,
+    blank_id: int,
+    beam_width: int,
+    lexicon: Lexicon | None,
+    fusion: Fusion | None,
+) -> npt.NDArray[np.float64]:
+    """Returns the log-probabilities that a beam search may begin with, or refuses its input.
+
+    Raises:
+        DecodingError: As `beam_search`.
     """
     if beam_width < 1:
         raise DecodingError(f"expected beam_width of at least 1, received {beam_width}")
     log_probs = checked(log_probs, blank_id=blank_id)
     if lexicon is not None:
         check_tokens(lexicon.tokens, log_probs.shape[1], blank_id=blank_id)
-    beam: dict[Prefix, _Alignments]
-    beam = {(): _Alignments(lexicon.start if lexicon is not None else ())}
-    beam[()].blank = 0.0
-    for row in log_probs:
-        ways_on = _ways_on(row, blank_id, min_token_log_prob, lexicon)
-        beam = _keep_best(_step(beam, row.tolist(), ways_on, blank_id), beam_width)
-    finished = [
-        (prefix, kept.total)
-        for prefix, kept in beam.items()
-        if lexicon is None or not prefix or lexicon.is_end(kept.state)
-    ] or [((), float(log_probs[:, blank_id].sum()))]
-    return [_hypothesis(*text, log_probs, blank_id) for text in finished[:count]]
+    if fusion is not None and len(fusion.pieces) != log_probs.shape[1]:
+        raise DecodingError(
+            f"expected log-probabilities of the {len(fusion.pieces)} tokens whose texts are fused, "
+            f"received {log_probs.shape[1]}"
+        )
+    return log_probs
 
 
 def _ways_on(
@@ -146,24 +176,45 @@ def _step(
     return grown
 
 
-def _keep_best(grown: dict[Prefix, _Alignments], beam_width: int) -> dict[Prefix, _Alignments]:
-    ranked = heapq.nsmallest(beam_width, _ranked(grown))
+def _keep_best(
+    grown: dict[Prefix, _Alignments], beam_width: int, fusion: Fusion | None
+) -> dict[Prefix, _Alignments]:
+    ranked = heapq.nsmallest(beam_width, _ranked(grown, fusion))
     return {prefix: grown[prefix] for _, prefix in ranked}
 
 
-def _ranked(grown: dict[Prefix, _Alignments]) -> Iterator[tuple[float, Prefix]]:
+def _ranked(
+    grown: dict[Prefix, _Alignments], fusion: Fusion | None
+) -> Iterator[tuple[float, Prefix]]:
     for prefix, kept in grown.items():
-        total = kept.total
-        if total > _NEVER:
-            yield -total, prefix
+        rank = kept.total + (fusion.so_far(prefix) if fusion is not None else 0.0)
+        if rank > _NEVER:
+            yield -rank, prefix
 
 
-def _hypothesis(
-    prefix: Prefix, total: float, log_probs: npt.NDArray[np.float64], blank_id: int
+def _hypothesis(prefix: Prefix, total: float, fusion: Fusion | None) -> Hypothesis:
+    added = fusion.finished(prefix) if fusion is not None else Fused(0.0, 0.0)
+    return Hypothesis(
+        tokens=prefix,
+        frames=(),
+        log_probability=min(total, 0.0),  # a sum of probabilities may round to a hair above 1
+        fusion_score=added.score,
+        lm_log_probability=added.language,
+    )
+
+
+def silence(log_probs: npt.NDArray[np.float64], blank_id: int, fusion: Fusion | None) -> Hypothesis:
+    """Returns the empty text, which blanks alone spell."""
+    return _hypothesis((), float(log_probs[:, blank_id].sum()), fusion)
+
+
+def _aligned(
+    hypothesis: Hypothesis, log_probs: npt.NDArray[np.float64], blank_id: int
 ) -> Hypothesis:
-    frames = align_tokens(log_probs, prefix, blank_id=blank_id).frames if prefix else ()
-    # A sum of probabilities may round to a hair above 1.
-    return Hypothesis(tokens=prefix, frames=frames, log_probability=min(total, 0.0))
+    if not hypothesis.tokens:
+        return hypothesis
+    best = align_tokens(log_probs, hypothesis.tokens, blank_id=blank_id)
+    return dataclasses.replace(hypothesis, frames=best.frames)
 
 
 def _log_add(a: float, b: float) -> float:
