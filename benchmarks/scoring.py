@@ -104,10 +104,12 @@ def timed(label: str, work: Callable[[], _Result]) -> _Result:
 
 def measure(corpus: Corpus) -> None:
     """Scores, analyses, reports and compares, and prints the times."""
-    text = TextOptions()
+    text, rng = TextOptions(), np.random.default_rng(2)
+    confidences = {key: rng.random(len(one.split())).tolist() for key, one in corpus.first.items()}
     start = time.perf_counter()
     found = timed(
-        "scored and analysed", lambda: evaluate(corpus.utterances, corpus.first, text=text)
+        "scored and analysed",
+        lambda: evaluate(corpus.utterances, corpus.first, text=text, confidences=confidences),
     )
     with tempfile.TemporaryDirectory() as folder:
         timed("report written", lambda: write_report(found, Path(folder) / "report"))

@@ -3,8 +3,9 @@
 import base64
 import functools
 import hashlib
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from asr.bundle import name_of
 from asr.errors import MissingExtraError
@@ -166,16 +167,35 @@ def _trust(evaluation: Evaluation) -> dict[str, Any]:
     }
 
 
+class _Heard(NamedTuple):
+    """A recognised word: when, how sure and whether rightly, as far as these are known."""
+
+    text: str
+    start_s: float | None
+    probability: float | None
+    right: bool | None
+
+
 def _example(example: Example, evaluation: Evaluation) -> dict[str, Any]:
-    right = right_words(example.row)
-    same = [word.text for word in example.words] == example.row.hypothesis.split()
-    marks = right if same else [None] * len(example.words)
     return {
         "group": example.group,
         "clip": example.clip,
         "row": make_row(example.row, evaluation),
-        "words": list(zip(example.words, marks, strict=True)),
+        "words": list(_heard(example, evaluation)),
     }
+
+
+def _heard(example: Example, evaluation: Evaluation) -> Iterator[_Heard]:
+    """Yields the words as recognised or, of a finished transcript, as compared, without times."""
+    compared, right = example.row.hypothesis.split(), right_words(example.row)
+    words = example.words
+    if words:
+        same = [word.text for word in words] == compared
+        for n, word in enumerate(words):
+            yield _Heard(word.text, word.start_s, word.probability, right[n] if same else None)
+    elif sure := evaluation.confidences.get(example.row.id):
+        for text, probability, is_right in zip(compared, sure, right, strict=True):
+            yield _Heard(text, None, probability, is_right)
 
 
 def _file(name: str) -> str:

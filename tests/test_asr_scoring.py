@@ -82,6 +82,39 @@ def test_empty_sides_and_rates_above_one(
     assert result.cer == jiwer.cer(reference, hypothesis) == result.characters.rate
 
 
+SCLITE: dict[tuple[str, str], tuple[int, int, int, int]] = {
+    ("", ""): (0, 0, 0, 0),
+    ("", "x y"): (0, 0, 0, 2),
+    ("x y", ""): (0, 0, 2, 0),
+    ("x", "a b x c"): (1, 0, 0, 3),
+    ("x", "a b c d"): (0, 1, 0, 3),
+    ("a b c d", "a b c d"): (4, 0, 0, 0),
+    ("a b c", "a x c"): (2, 1, 0, 0),
+    ("a b c d e", "a c d e"): (4, 0, 1, 0),
+    ("a c", "a b c"): (2, 0, 0, 1),
+    ("a a a", "a a"): (2, 0, 1, 0),
+    ("a b a b", "b a b a"): (3, 0, 1, 1),
+    ("one two three four", "two three four five"): (3, 0, 1, 1),
+    ("x", "x"): (1, 0, 0, 0),
+    ("é ü", "e ü"): (1, 1, 0, 0),
+    ("a b c d e f", "a b x y e f g"): (4, 2, 0, 1),
+}
+"""Right words, substitutions, deletions, insertions by sclite 2.10 of NIST's SCTK 2.4.10."""
+
+
+def test_counts_are_those_of_sclite() -> None:
+    result = score_pairs(*SCLITE)
+    found = [
+        (row.words.hits, row.words.substitutions, row.words.deletions, row.words.insertions)
+        for row in result.rows
+    ]
+    assert dict(zip(SCLITE, found, strict=True)) == SCLITE
+    # Its summary: 38 words, 27 right, 5 substituted, 6 deleted, 12 inserted, 12 of 15 lines wrong.
+    assert result.kaldi_line() == "%WER 60.53 [ 23 / 38, 12 ins, 6 del, 5 sub ]"
+    assert result.words.hits == 27
+    assert result.sentence_error_rate == 12 / 15
+
+
 def test_a_corpus_of_silence() -> None:
     result = score_pairs(("", ""), ("", "boo"))
     assert (result.wer, result.words.num_reference, result.sentence_error_rate) == (1, 0, 0.5)

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from asr.manifest import Utterance
 from asr.text import TextOptions
+from pipelines import page as page_module
 from pipelines.baseline import read_baseline
 from pipelines.calibration import acceptance, calibrate
 from pipelines.evaluate import evaluate
@@ -244,6 +245,43 @@ def test_sections_with_data_are_there() -> None:
         assert f'id="{name}"' in page
     assert "expected calibration error" in page
     assert "<audio controls" in page
+
+
+def test_finished_transcripts_show_how_sure_their_words_were() -> None:
+    found = evaluation(("a", "one two", "one too"), confidences={"a": [0.9, 0.4]})
+    clip = make_clip(np.sin(np.arange(8_000, dtype=np.float32)))
+    example = Example(group="worst", row=found.score.rows[0], clip=clip)
+    page = body(render_page(found, Evidence(examples=(example,))))
+    assert '<span class="word" title="90 % sure"' in page
+    assert '<span class="word wrong" title="40 % sure"' in page
+    assert "data-start" not in page
+    silent = render_page(evaluation(("a", "one two", "one too")), Evidence(examples=(example,)))
+    assert 'class="heard"' not in body(silent)
+
+
+def luminance(colour: str) -> float:
+    """Relative luminance of `#rrggbb` (WCAG 2.2)."""
+    parts = [int(colour[n : n + 2], 16) / 255 for n in (1, 3, 5)]
+    linear = [
+        part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts
+    ]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+@pytest.mark.parametrize("scheme", [0, 1])
+def test_every_text_stands_out_from_its_ground(scheme: int) -> None:
+    """At least 4.5 to 1, as WCAG asks of text, in the light and in the dark."""
+    style = (Path(page_module.__file__).parent / "templates" / "report.css").read_text("utf-8")
+    rules = re.findall(r":root \{(.*?)\}", style, flags=re.DOTALL)
+    assert len(rules) == 2
+    colours = dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6})", rules[scheme]))
+    pairs = [(text, ground) for text in ("ink", "soft", "accent") for ground in ("page", "card")]
+    pairs += [(kind, f"{kind}-wash") for kind in ("substitute", "delete", "insert")]
+    pairs += [(kind, ground) for kind in ("substitute", "delete") for ground in ("card", "wash")]
+    pairs += [("ink", "wash"), ("soft", "wash")]
+    for text, ground in pairs:
+        light, dark = sorted((luminance(colours[text]), luminance(colours[ground])), reverse=True)
+        assert (light + 0.05) / (dark + 0.05) >= 4.5, (text, ground)
 
 
 def test_what_changed_is_shown_with_its_words(tmp_path: Path) -> None:

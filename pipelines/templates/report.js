@@ -113,7 +113,7 @@ function livelyExample(article) {
   const audio = article.querySelector("audio");
   const sound = article.querySelector(".sound");
   const head = article.querySelector(".playhead");
-  const words = [...article.querySelectorAll(".word")];
+  const words = [...article.querySelectorAll(".word[data-start]")];
   const seconds = Number(sound.dataset.seconds);
   sound.classList.add("live");
 
