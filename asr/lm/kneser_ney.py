@@ -258,7 +258,7 @@ def _trie(levels: list[_Level]) -> Trie:
     num_children = np.bincount(np.concatenate(parents), minlength=start)
     pairs = list(zip(levels, sortings, strict=True))
     return Trie(
-        np.cumsum([1, *num_children], dtype=np.int32),
+        np.concatenate([np.ones(1), num_children]).cumsum().astype(np.int32),
         np.concatenate([np.full(1, -1, np.int32), *(one.word[order] for one, order in pairs)]),
         _logs([np.ones(1), *(one.prob[order] for one, order in pairs)]),
         _logs([np.ones(1), *(one.gamma[order] for one, order in pairs[:-1])]),

@@ -10,6 +10,21 @@ Floats = npt.NDArray[np.float32]
 
 
 @compiled
+def child(child_start: Ints, word: Ints, state: int, word_id: int) -> int:
+    """Returns the node of a context and a word after it, 0 if there is none."""
+    low = child_start[state]
+    end = child_start[state + 1]
+    high = end
+    while low < high:
+        middle = (low + high) >> 1
+        if word[middle] < word_id:
+            low = middle + 1
+        else:
+            high = middle
+    return int(low) if low < end and word[low] == word_id else 0
+
+
+@compiled
 def advance(
     child_start: Ints,
     word: Ints,
@@ -37,18 +52,9 @@ def advance(
     """
     paid = 0.0
     while state != 0:
-        low = child_start[state]
-        end = child_start[state + 1]
-        high = end
-        while low < high:
-            middle = (low + high) >> 1
-            if word[middle] < word_id:
-                low = middle + 1
-            else:
-                high = middle
-        if low < end and word[low] == word_id:
-            node = low if low < max_order_start else suffix[low]
-            return paid + log_prob[low], int(node)
+        node = child(child_start, word, state, word_id)
+        if node != 0:
+            return paid + log_prob[node], int(node if node < max_order_start else suffix[node])
         paid += backoff[state]
         state = suffix[state]
     node = word_id + 1
@@ -98,3 +104,22 @@ def score_words(
                 state,
                 word_ids[place],
             )
+
+
+@compiled
+def link(child_start: Ints, word: Ints, suffix: Ints) -> None:
+    """Finds the longest proper suffix of every node that is a node.
+
+    Args:
+        child_start: As in `asr.lm.trie.Trie`, and so is the next.
+        word: Last word of each node.
+        suffix: int32 [num_nodes], zeros at first, and then filled.
+    """
+    for parent in range(1, len(child_start) - 1):
+        for node in range(child_start[parent], child_start[parent + 1]):
+            context = suffix[parent]
+            while context != 0 and suffix[node] == 0:
+                suffix[node] = child(child_start, word, context, word[node])
+                context = suffix[context]
+            if suffix[node] == 0:
+                suffix[node] = word[node] + 1

@@ -1,7 +1,6 @@
 """N-grams laid out as arrays: every context one node, its continuations side by side."""
 
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -118,43 +117,26 @@ def build_trie(levels: Sequence[Level]) -> Trie:
     key = np.concatenate([np.full(1, -1), *keys])
     parent, word = np.divmod(key, vocab_size)
     num_contexts = starts[-2]
-    child_start = np.searchsorted(parent[1:], np.arange(num_contexts + 1)) + 1
+    child_start = (np.searchsorted(parent[1:], np.arange(num_contexts + 1)) + 1).astype(np.int32)
+    word = word.astype(np.int32)
+    word[ROOT] = -1
     log_prob = _gather([level.log_prob for level in levels], rows)
     backoff = _gather([level.backoff for level in levels[:-1]], rows[:-1])
-    return Trie(
-        child_start.astype(np.int32),
-        np.concatenate([np.full(1, -1, np.int32), word[1:].astype(np.int32)]),
-        log_prob,
-        backoff,
-        find_suffixes(key, starts, vocab_size),
-        num_contexts,
-    )
+    return Trie(child_start, word, log_prob, backoff, link(child_start, word), num_contexts)
 
 
-def find_suffixes(key: Nodes, starts: Sequence[int], vocab_size: int) -> Ints:
+def link(child_start: Ints, word: Ints) -> Ints:
     """Returns the longest proper suffix of every node that is a node, int32 [num_nodes].
 
     Args:
-        key: int64 [num_nodes], parent × vocab_size + word, ascending; -1 at the root.
-        starts: The first node of each order, and the number of nodes.
-        vocab_size: How many words there are.
+        child_start: As in `Trie`.
+        word: As in `Trie`.
     """
-    suffix = np.zeros(len(key), np.int64)
-    for first, end in pairwise(starts[1:]):
-        parent, word = np.divmod(key[first:end], vocab_size)
-        context = suffix[parent]
-        waiting = np.arange(first, end)
-        while waiting.size:
-            at_root = context == ROOT
-            suffix[waiting[at_root]] = word[at_root] + 1
-            wanted = context * vocab_size + word
-            # Of the nodes of its own order none can be a proper suffix.
-            place = np.minimum(np.searchsorted(key[:first], wanted), first - 1)
-            hit = ~at_root & (key[place] == wanted)
-            suffix[waiting[hit]] = place[hit]
-            left = ~at_root & ~hit
-            waiting, word, context = waiting[left], word[left], suffix[context[left]]
-    return suffix.astype(np.int32)
+    from asr.lm.ngram_kernel import link as compiled
+
+    suffix = np.zeros(len(word), np.int32)
+    compiled(child_start, word, suffix)
+    return suffix
 
 
 def _parents(ids: Ints, keys: Sequence[Nodes], starts: Sequence[int], order: int) -> Nodes:

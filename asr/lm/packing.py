@@ -1,0 +1,95 @@
+"""A model in few bytes: numbers rounded to a code book, what follows from the rest left out.
+
+Log-probabilities and back-offs of each order are replaced by the number of a bin; the bins hold
+equally many of them, and a bin's value is their mean (as KenLM's quantised tries have it). The
+suffix of every node is found again when the model is unpacked.
+"""
+
+from collections.abc import Mapping
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from asr.lm.trie import Floats, Ints, Trie, link
+from asr.lm.words import Words
+from asr.options import require
+
+MIN_BITS, MAX_BITS = 4, 16
+
+Array = npt.NDArray[Any]
+
+
+def pack(trie: Trie, words: Words, *, bits: int) -> dict[str, Array]:
+    """Returns the arrays to store.
+
+    Args:
+        trie: The n-grams.
+        words: Their words.
+        bits: Of each bin's number, 4 to 16.
+    """
+    require(MIN_BITS <= bits <= MAX_BITS, f"{MIN_BITS} to {MAX_BITS} bits", bits)
+    starts = trie.level_starts()
+    log_probs = [_coded(trie.log_prob[a:b], bits) for a, b in pairwise(starts)]
+    backoffs = [_coded(trie.backoff[a:b], bits) for a, b in pairwise(starts[:-1])]
+    arrays: dict[str, Array] = {
+        "words": words.blob,
+        "word_lengths": _smallest(np.diff(words.ends, prepend=0)),
+        "num_children": _smallest(np.diff(trie.child_start)),
+        "word": _smallest(trie.word[starts[1] :]),
+    }
+    for order, (codes, book) in enumerate(log_probs, start=1):
+        arrays |= {f"log_prob_{order}": codes, f"log_prob_book_{order}": book}
+    for order, (codes, book) in enumerate(backoffs, start=1):
+        arrays |= {f"backoff_{order}": codes, f"backoff_book_{order}": book}
+    return arrays
+
+
+def unpack(arrays: Mapping[str, Array]) -> tuple[Trie, Words]:
+    """Returns what was packed, its numbers rounded.
+
+    Raises:
+        KeyError: An array is missing.
+        ValueError: They do not fit together.
+    """
+    child_start = np.concatenate([[1], arrays["num_children"]]).cumsum(dtype=np.int64)
+    num_nodes, num_contexts = int(child_start[-1]), len(child_start) - 1
+    vocab_size = int(child_start[1]) - 1
+    word = np.concatenate([[-1], np.arange(vocab_size), arrays["word"]]).astype(np.int32)
+    log_prob = np.concatenate([np.zeros(1, np.float32), *_decoded(arrays, "log_prob")])
+    backoff = np.concatenate([np.zeros(1, np.float32), *_decoded(arrays, "backoff")])
+    sizes = (len(word), len(log_prob), len(backoff))
+    if sizes != (num_nodes, num_nodes, num_contexts) or word.max(initial=0) >= vocab_size:
+        raise ValueError("its arrays do not fit together")
+    start = child_start.astype(np.int32)
+    words = Words(arrays["words"], np.cumsum(arrays["word_lengths"], dtype=np.int64))
+    return Trie(start, word, log_prob, backoff, link(start, word), num_contexts), words
+
+
+def _coded(values: Floats, bits: int) -> tuple[Array, Floats]:
+    """Returns the number of each value's bin, and the value of each bin."""
+    different = np.unique(values)
+    if len(different) <= 1 << bits:
+        return _smallest(np.searchsorted(different, values)), different
+    # By rank, equal values together: a bin never splits what is the same.
+    ranks = np.searchsorted(np.sort(values), values)
+    codes = (ranks << bits) // len(values)
+    used, codes = np.unique(codes, return_inverse=True)
+    sums = np.bincount(codes, values, minlength=len(used))
+    book = sums / np.bincount(codes, minlength=len(used))
+    return _smallest(codes), book.astype(np.float32)
+
+
+def _decoded(arrays: Mapping[str, Array], name: str) -> list[Floats]:
+    levels: list[Floats] = []
+    while (codes := arrays.get(f"{name}_{len(levels) + 1}")) is not None:
+        levels.append(arrays[f"{name}_book_{len(levels) + 1}"].astype(np.float32)[codes])
+    return levels
+
+
+def _smallest(values: Array | Ints) -> Array:
+    """Returns whole numbers in the smallest type that holds them."""
+    largest = int(values.max(initial=0))
+    kind = next(kind for kind in (np.uint8, np.uint16, np.uint32) if largest <= np.iinfo(kind).max)
+    return values.astype(kind)
