@@ -149,7 +149,7 @@ def _from_plain(arrays: Mapping[str, Array]) -> tuple[Trie, Words]:
     child_start, word, log_prob, backoff, suffix, blob, ends = (arrays[name] for name in _PLAIN)
     num_nodes, num_contexts = len(word), len(backoff)
     agree = len(child_start) == num_contexts + 1 and len(log_prob) == len(suffix) == num_nodes
-    if not agree or not 1 <= num_contexts < num_nodes or int(child_start[-1]) != num_nodes:
+    if not agree or not 1 <= num_contexts <= num_nodes or int(child_start[-1]) != num_nodes:
         raise ValueError("its arrays do not fit together")
     if len(ends) and int(ends[-1]) != len(blob):
         raise ValueError("its words do not fit together")

@@ -111,6 +111,8 @@ def estimate(counts: NgramCounts, *, thresholds: Sequence[int], begin_id: int) -
         keys = table.suffix.astype(np.int64) * counts.vocab_size + table.first
         kept = table.actual > thresholds[order - 1]
         levels.append(_interpolated(table, context, kept, discounts[order - 1], levels[-1]))
+    while len(levels) > 1 and not len(levels[-1].word):  # all of a text's long n-grams pruned
+        levels.pop()
     return Estimate(_trie(levels), tuple(discounts), tuple(num_counted))
 
 
