@@ -4,6 +4,8 @@
 ├── model.keras       the network (Keras's format, opened in safe mode; `pipelines` does that)
 ├── recipe.toml       [features] [text] [decoding], and how it was trained
 ├── vocabulary.json
+├── model.onnx, model.int8.onnx, onnx.json
+│                     the same network without Keras, once exported (`asr.onnx_network`)
 └── card.md           data, licence, figures, the command that made it
 """
 

@@ -5,6 +5,7 @@ import dataclasses
 import importlib.util
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -51,6 +52,7 @@ MAX_AUDIO_S = 3600.0
 
 # float32 sums differ by their order; a wrong graph is off by whole units.
 _MAX_DIFFERENCE = 1e-3
+_ASIDE = ".export-"
 _GENERATED_STEPS = (1, 2, 17, 100, 333, 1000)
 
 
@@ -110,14 +112,17 @@ def export(
     _require_onnx()
     import_onnxruntime()
     model = load_network(bundle.folder)
+    _compute_in_float32(model)
     made_from = digest(bundle.folder / NETWORK_FILE)
     speech = _read(bundle, utterances, max_audio_s) if utterances else _generate(bundle)
     width = {
         "num_features": bundle.features.num_features,
         "vocab_size": len(bundle.vocabulary),
     }
+    for left in bundle.folder.glob(f"{_ASIDE}*"):  # of an export that was killed
+        shutil.rmtree(left, ignore_errors=True)
     # Beside their place, since a rename is whole within one file system only.
-    with tempfile.TemporaryDirectory(dir=bundle.folder, prefix=".export-") as name:
+    with tempfile.TemporaryDirectory(dir=bundle.folder, prefix=_ASIDE) as name:
         folder = Path(name)
         precisions = _write_networks(model, folder, bundle)
         networks: dict[str, Network] = {"keras": KerasNetwork(model)}
@@ -193,6 +198,16 @@ def _generate(bundle: "Bundle") -> _Speech:
     return _Speech(
         features=[rng.standard_normal((steps, width), np.float32) for steps in _GENERATED_STEPS]
     )
+
+
+def _compute_in_float32(model: "Any") -> None:
+    """Has layers that multiply in less, for the sake of training, multiply in float32.
+
+    Both engines then compute the same thing, and what is measured is their difference alone.
+    """
+    for layer in model.layers:
+        if getattr(layer, "precision", "float32") != "float32":
+            layer.precision = "float32"
 
 
 def _write_networks(model: "Any", folder: Path, bundle: "Bundle") -> "list[Precision]":

@@ -426,3 +426,27 @@ def test_a_place_that_cannot_be_written_to_is_one_line(
     assert out == ""
     assert err.startswith("asr: file")
     assert "recordings in" not in err  # nothing was transcribed for nothing
+
+
+# What computes it
+
+
+def test_engine_and_threads_are_handed_on(
+    asr: Command, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given: list[dict[str, object]] = []
+
+    def load(_: object, **options: object) -> Listener:
+        given.append(options)
+        return Listener()
+
+    monkeypatch.setattr(network, "load_recognizer", load)
+    spoken("a.wav", 1)
+    assert asr("a.wav") == 0
+    assert asr("a.wav", "--engine", "onnx", "--threads", "3") == 0
+    assert given == [
+        {"engine": "auto", "threads": None},
+        {"engine": "onnx", "threads": 3},
+    ]
+    assert asr("a.wav", "--threads", "0") == 2
+    assert "--threads: expected a number from 1 on, received 0" in capsys.readouterr().err
