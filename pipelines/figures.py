@@ -184,7 +184,7 @@ def acceptance_chart(found: Sequence[Accepted]) -> str:
     return line_chart(
         [Line(name="accepted", points=points)],
         x=Axis(label="share of utterances accepted, surest first", low=0, high=1, percent=True),
-        y=axis_up_to("WER", [wer for _, wer in points], percent=True),
+        y=axis_up_to("WER among those accepted", [wer for _, wer in points], percent=True),
         title="Word error rate among accepted utterances against their share",
     )
 
@@ -213,7 +213,7 @@ def training_charts(
             chart = line_chart(
                 drawn,
                 x=_epochs(history),
-                y=axis_up_to(title, values, percent=is_rate),
+                y=axis_up_to("", values, percent=is_rate),
                 title=f"{title}, by epoch",
             )
             charts.append((title, chart, [(line.style, line.name) for line in drawn]))

@@ -11,7 +11,7 @@ from html import escape
 import numpy as np
 import numpy.typing as npt
 
-_LEFT, _RIGHT, _TOP, _BOTTOM = 52, 24, 12, 44
+_LEFT, _RIGHT, _TOP, _BOTTOM = 52, 24, 30, 44
 """Margins for the axes' numbers and names."""
 _COLUMNS = 320
 """Of a waveform: one for two or three pixels of a wide screen."""
@@ -80,7 +80,7 @@ def line_chart(
     Args:
         lines: What to draw, the last on top.
         x: The axis to the right.
-        y: The axis upwards.
+        y: The axis upwards; its label stands above it.
         title: What a screen reader says in its place.
         width: In pixels; the page scales it.
         height: In pixels.
@@ -109,6 +109,8 @@ def line_chart(
         parts.append(f'<path class="grid" d="M{at:.1f} {bottom}v4"/>')
         parts.append(_text(at, bottom + 18, x.text(tick), "middle"))
     parts.append(_text((_LEFT + right) / 2, height - 6, x.label, "middle", "name"))
+    if y.label:
+        parts.append(_text(_LEFT - 8, _TOP - 16, y.label, "start", "name"))
     for line in lines:
         placed = [(across(a), up(b)) for a, b in line.points if math.isfinite(a + b)]
         parts.append(_polyline(placed, line))
