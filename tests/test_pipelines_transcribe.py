@@ -49,7 +49,7 @@ class Listener:
 @pytest.fixture
 def asr(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Command:
     """Runs the command in tmp_path with the listener as its model."""
-    monkeypatch.setattr(network, "load_recognizer", lambda _, **options: Listener())
+    monkeypatch.setattr(network, "load_recognizer", lambda _, **__: Listener())
     monkeypatch.chdir(tmp_path)
 
     def run(*words: str | Path) -> int:
@@ -176,7 +176,7 @@ def test_text_comes_as_it_is_recognised(tmp_path: Path) -> None:
     program = (
         "import sys, test_pipelines_transcribe as t, pipelines.recognition as r\n"
         "from pipelines import cli, network, speech\n"
-        "network.load_recognizer = lambda _, **options: t.Listener()\n"
+        "network.load_recognizer = lambda _, **__: t.Listener()\n"
         "r._GROUP_S = 0.0\n"
         "load = speech.load_audio\n"
         "def slow(path, **more):\n"
