@@ -4,7 +4,8 @@ from asr.decoding.alignment import Alignment, align_tokens
 from asr.decoding.ctc_score import ctc_log_probability
 from asr.decoding.decoder import check_parts, decode, n_best
 from asr.decoding.fast_beam import beam_search
-from asr.decoding.fusion import Fused, Fusion, FusionWeights, LanguageModel
+from asr.decoding.fusion import Fused, Fusion
+from asr.decoding.fusion_tables import FusionWeights, LanguageModel
 from asr.decoding.greedy import greedy_decode
 from asr.decoding.hypothesis import Hypothesis
 from asr.decoding.lexicon import Lexicon

@@ -9,7 +9,17 @@ import numpy as np
 import numpy.typing as npt
 
 from asr.compiled import compiled
-from asr.decoding.fusion_kernel import SHOWN, Tables, begin, finish, reach, read, stand
+from asr.decoding.fusion_kernel import (
+    NUM_ADDED,
+    SHOWN,
+    SPACE,
+    Tables,
+    begin,
+    finish,
+    reach,
+    read,
+    stand,
+)
 from asr.decoding.heap_kernel import ACOUSTIC, RANK, Heap, offer, sort
 from asr.decoding.prefix_kernel import (
     NONE,
@@ -60,8 +70,8 @@ def search(
         model's log-probability.
     """
     nodes = first_nodes(beam_width)
-    added = np.zeros((len(nodes), 3))
-    begin(nodes, added, tables)
+    added = np.zeros((len(nodes), NUM_ADDED))
+    begin(nodes, added, tables[3], tables[5])
     num_nodes = size = 1
     beam = np.zeros(beam_width, np.int32)
     scores = np.zeros((beam_width, 3))
@@ -204,45 +214,53 @@ def grow(
     """Offers the prefixes that the beam's may become by a token more and that are not in it."""
     first, ways, _ = lexicon
     found, sources = heap
+    spelling, words, expected, hotwords, worth, settings, model = tables
     is_free = len(first) == 1
+    after_letter = after_space = 0.0
     for place in range(len(beam)):
         node = int(beam[place])
         last = int(nodes[node, TOKEN])
         if not is_free:
             state = nodes[node, STATE]
             tokens = ways[first[state] : first[state + 1]]
-        highest = added[node, SHOWN]
         if is_fused:
-            highest += reach(nodes, node, tables)
+            after_letter, after_space = reach(nodes, added, node, worth, settings)
+        here, reachable = added[node, SHOWN], 0.0
         for number in range(len(tokens)):
             token = int(tokens[number])
             p = row[token]
             worst = found[0, RANK] if kept == len(found) else NEVER
-            if is_free and scores[place, TOTAL] + p + highest < worst:
+            if is_free and scores[place, TOTAL] + p + here + max(after_letter, after_space) < worst:
                 break  # the tokens that follow are less probable still
             # The same letter twice needs a blank between; without one it is the letter held.
             total = scores[place, BLANK if token == last else TOTAL] + p
-            if p < floors[place] or total == NEVER or total + highest < worst:
+            if is_fused:
+                reachable = after_space if spelling[token, 1] == SPACE else after_letter
+            if p < floors[place] or total == NEVER or total + here + reachable < worst:
                 continue
             child = child_of(nodes, node, token)
             if child != NONE and nodes[child, PLACE] != NONE:
                 continue  # in the beam already, and reached there
             shown = 0.0
-            if is_fused:
-                shown = shown_after(nodes, added, node, token, child, tables)
+            if child != NONE:
+                shown = added[child, SHOWN]
+            elif is_fused:
+                shown = read(
+                    nodes,
+                    added,
+                    node,
+                    token,
+                    spelling,
+                    words,
+                    expected,
+                    hotwords,
+                    worth,
+                    settings,
+                    model,
+                )[-1]
             if shown > NEVER:
                 kept = offer(found, sources, kept, nodes, total + shown, total, node, token)
     return kept
-
-
-@compiled
-def shown_after(
-    nodes: Ints, added: Floats, node: int, token: int, child: int, tables: Tables
-) -> float:
-    """Returns what a prefix with one token more is ranked by besides its log-probability."""
-    if child != NONE:
-        return float(added[child, SHOWN])
-    return float(read(nodes, added, node, token, tables)[6])
 
 
 @compiled

@@ -6,59 +6,20 @@ one but the one of the highest score,
     log p(text | audio) + alpha · log p(text) + beta · words + hotwords,
 
 where log p(text) is the language model's, with the end of the text, as soon as a word is complete.
+Until then the best word that begins so stands for it, by its log-probability without context (the
+look-ahead of Ortmanns, Ney and Eiden 1996), so that half a word has no advantage over a whole one.
 """
 
 import math
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
-import numpy as np
-
-from asr.decoding.character_trie import CharacterTrie
-from asr.decoding.hotwords import HotwordAutomaton
+from asr.decoding.fusion_tables import FusionWeights, LanguageModel, tables_of
+from asr.lm.ngram import UNKNOWN
 
 Tokens = tuple[int, ...]
 _NEVER = -math.inf
-
-
-class LanguageModel(Protocol):
-    """What is asked of a language model; `asr.lm.NgramModel` answers."""
-
-    end_id: int
-    unknown_id: int
-    begin_state: int
-
-    @property
-    def words(self) -> Sequence[str]:
-        """The words it knows, by id."""
-
-    @property
-    def arrays(self) -> tuple[object, ...]:
-        """What `asr.lm.ngram_kernel.advance` takes before the state."""
-
-    def score(self, sentence: str, *, begin: bool = True, end: bool = True) -> float:
-        """Returns the natural log-probability of words with spaces between them."""
-
-    def word_id(self, text: str) -> int | None:
-        """Returns the number of a word, None if it is not known."""
-
-
-class FusionWeights(NamedTuple):
-    """How much each has to say.
-
-    Attributes:
-        alpha: Weight of the language model's natural log-probabilities.
-        beta: What every word adds: a language model alone prefers fewer words.
-        unknown_letter_log_prob: What each letter of a word that the language model does not know
-            adds to the log-probability of `<unk>`: no more is asked of its spelling.
-        is_closed: Texts hold no other words than the language model's.
-    """
-
-    alpha: float = 0.5
-    beta: float = 1.5
-    unknown_letter_log_prob: float = -2.0
-    is_closed: bool = False
 
 
 _USUAL = FusionWeights()
@@ -99,7 +60,9 @@ class Fusion:
         self.language_model = language_model
         self.weights = weights
         self.hotwords = dict(hotwords or {})
-        self.tables = _tables(self)
+        self.tables = tables_of(
+            self.pieces, model=language_model, weights=weights, hotwords=self.hotwords
+        )
         self._so_far = lru_cache(maxsize=100_000)(self._score_so_far)
 
     def __reduce__(self) -> tuple[object, ...]:
@@ -122,7 +85,7 @@ class Fusion:
         score = self._weigh(self._language(words, end=False), words) + self._hotwords_in(words)
         if self.weights.is_closed and not self._begins_known(begun):
             return _NEVER
-        return score + self._lent(words, begun)
+        return score + self._expected(begun) + self._lent(words, begun)
 
     def _spell(self, tokens: Tokens) -> str:
         return "".join(self.pieces[token] for token in tokens)
@@ -148,6 +111,20 @@ class Fusion:
         if self.language_model is None:
             return True
         return any(word.startswith(begun) for word in self.language_model.words)
+
+    def _expected(self, begun: str) -> float:
+        """What an unfinished word will add without its context: the best that begins so."""
+        model = self.language_model
+        if model is None or not begun:
+            return 0.0
+        unknown = model.score(UNKNOWN, begin=False, end=False)
+        known = (
+            model.score(word, begin=False, end=False)
+            for word in model.words
+            if word.startswith(begun)
+        )
+        spelt = unknown + len(begun) * self.weights.unknown_letter_log_prob
+        return self._weigh(max([spelt, *known]), [begun])
 
     def _hotwords_in(self, words: list[str]) -> float:
         padded = "".join(f" {word} " for word in words).replace("  ", " ")
@@ -178,51 +155,3 @@ def _rebuilt(
     hotwords: Mapping[str, float],
 ) -> Fusion:
     return Fusion(pieces, language_model=language_model, weights=weights, hotwords=hotwords)
-
-
-def _tables(fusion: Fusion) -> tuple[object, ...]:
-    """Returns what the compiled search takes: spellings, words, model, hotwords and numbers."""
-    codes = [[ord(character) for character in piece] for piece in fusion.pieces]
-    first = np.concatenate([[0], np.cumsum([len(row) for row in codes])]).astype(np.int32)
-    spellings = first, np.array([code for row in codes for code in row], np.int32)
-    return spellings, *_model_tables(fusion), _hotword_tables(fusion)
-
-
-def _model_tables(fusion: Fusion) -> tuple[object, ...]:
-    nothing, weights = np.zeros(0, np.int32), fusion.weights
-    numbers = (float(weights.alpha), float(weights.beta), float(weights.unknown_letter_log_prob))
-    model = fusion.language_model
-    arrays: tuple[object, ...]
-    if model is None:
-        floats = np.zeros(0, np.float32)
-        arrays = (nothing, nothing, floats, floats, nothing, 0)
-        words = CharacterTrie(np.ones(2, np.int32), nothing, np.full(1, -1, np.int32))
-        return tuple(words), _read_only(arrays), (False, False, 0, 0, 0), numbers
-    words = CharacterTrie.of([*model.words])
-    special = (True, weights.is_closed, model.begin_state, model.end_id, model.unknown_id)
-    return tuple(words), _read_only(model.arrays), special, numbers
-
-
-def _hotword_tables(fusion: Fusion) -> tuple[object, ...]:
-    if not fusion.hotwords:
-        nothing, floats = np.zeros(0, np.int32), np.zeros(1)
-        return np.ones(2, np.int32), nothing, nothing, floats, floats, floats
-    automaton = HotwordAutomaton.of(fusion.hotwords)
-    if max(map(len, fusion.pieces)) > 1:  # a token may then take several steps at once
-        longest = max(map(len, fusion.pieces))
-        most = float((longest * automaton.gain).max() + automaton.advance.max())
-        automaton = automaton._replace(reach=np.full_like(automaton.reach, most))
-    return tuple(automaton)
-
-
-def _read_only(arrays: Sequence[object]) -> tuple[object, ...]:
-    """Views that cannot be written: numba compiles for one kind, and a mapped file's are of it."""
-    views = []
-    for item in arrays:
-        if isinstance(item, np.ndarray):
-            view = np.asarray(item).view(np.ndarray)
-            view.flags.writeable = False
-            views.append(view)
-        else:
-            views.append(int(item))  # type: ignore[call-overload]
-    return tuple(views)
