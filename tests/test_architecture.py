@@ -18,6 +18,7 @@ ARROWS = {"asr": {"asr"}, "models": {"models"}, "pipelines": {"asr", "models", "
 LIBRARIES = {
     "asr": {
         "jiwer",
+        "kenlm",
         "librosa",
         "numba",
         "numpy",
@@ -41,6 +42,7 @@ HEAVY = {
         "jax",
         "jinja2",
         "jiwer",
+        "kenlm",
         "keras",
         "librosa",
         "matplotlib",

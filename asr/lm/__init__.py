@@ -2,6 +2,26 @@
 
 from asr.lm.arpa import arpa_lines, read_arpa
 from asr.lm.binary import open_binary, write_binary
+from asr.lm.corpus import Corpus
+from asr.lm.estimation import estimate_model
+from asr.lm.kenlm_model import KenlmModel
+from asr.lm.kneser_ney import EstimationOptions
 from asr.lm.ngram import NgramModel, Step
+from asr.lm.opening import open_model
+from asr.lm.perplexity import Perplexity, perplexity
 
-__all__ = ["NgramModel", "Step", "arpa_lines", "open_binary", "read_arpa", "write_binary"]
+__all__ = [
+    "Corpus",
+    "EstimationOptions",
+    "KenlmModel",
+    "NgramModel",
+    "Perplexity",
+    "Step",
+    "arpa_lines",
+    "estimate_model",
+    "open_binary",
+    "open_model",
+    "perplexity",
+    "read_arpa",
+    "write_binary",
+]

@@ -19,10 +19,11 @@ may be missing, and then has the log10 probability of -100, as in KenLM.
 import gzip
 import lzma
 import math
+import zlib
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
@@ -32,6 +33,8 @@ from asr.lm.trie import BrokenLevelError, Floats, Ints, Level, build_trie
 from asr.lm.words import Words
 
 LN10 = math.log(10)
+BAD_ARCHIVE = (EOFError, lzma.LZMAError, gzip.BadGzipFile, zlib.error)
+"""What Python raises on an archive that is broken."""
 MISSING_UNKNOWN = -100.0 * LN10
 """Natural log-probability of `<unk>` where a file does not give one."""
 _SPECIAL = {word.lower().encode(): word for word in (BEGIN, END, UNKNOWN)}
@@ -45,11 +48,11 @@ def read_arpa(path: Path | str) -> NgramModel:
         OSError: It cannot be opened.
     """
     path = Path(path)
-    with open_bytes(path) as file:
-        reader = _Reader(path, file)
+    with path.open("rb") as file:
+        reader = _Reader(path, unpacked(file, path))
         try:
             return reader.read()
-        except (EOFError, lzma.LZMAError, gzip.BadGzipFile) as error:
+        except BAD_ARCHIVE as error:
             raise reader.error(f"the compressed file is broken ({error})") from None
         except BrokenLevelError as error:
             line = reader.line_of(error.order, error.row)
@@ -58,12 +61,12 @@ def read_arpa(path: Path | str) -> NgramModel:
             ) from None
 
 
-def open_bytes(path: Path) -> IO[bytes] | gzip.GzipFile:
-    """Opens a file to be read, unpacked if it is called `.gz` or `.xz`."""
+def unpacked(file: BinaryIO, path: Path) -> BinaryIO | gzip.GzipFile | lzma.LZMAFile:
+    """Returns what a file holds, unpacked if it is called `.gz` or `.xz`."""
     suffix = path.suffix.lower()
     if suffix == ".gz":
-        return gzip.open(path)
-    return lzma.open(path) if suffix == ".xz" else path.open("rb")
+        return gzip.GzipFile(fileobj=file)
+    return lzma.LZMAFile(file) if suffix == ".xz" else file
 
 
 def arpa_lines(model: NgramModel) -> Iterator[str]:

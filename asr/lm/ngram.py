@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -20,8 +20,8 @@ class Step(NamedTuple):
 
     log_prob: float
     """Natural log-probability of the word."""
-    state: int
-    """The context that is left behind."""
+    state: Any
+    """The context that is left behind, a node; of KenLM's models, a state of its own."""
 
 
 def advance(
@@ -114,6 +114,9 @@ class NgramModel:
     def word_id(self, text: str) -> int | None:
         """Returns the id of a word, or None if the model does not know it."""
         return self.words.find(text)
+
+    def __contains__(self, word: object) -> bool:
+        return word in self.words
 
     def advance(self, state: int, word: str) -> Step:
         """Reads one word; one that is not known is read as `<unk>`."""
