@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     import keras
 
 CELLS = ("lstm", "gru", "rnn")
+PRECISIONS = ("float32", "bfloat16")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +27,8 @@ class BiLSTMOptions:
         layer_norm: Normalise the output of every recurrent layer (Ba et al. 2016).
         residual: Add a layer's input to its output where both have the same width.
         implementation: "auto" for the fastest exact path, "keras" for Keras's own layers.
+        precision: "float32", or "bfloat16" for large matrix products of factors of that type:
+            faster on processors that multiply it, close rather than equal, for LSTMs only.
     """
 
     cell: Literal["lstm", "gru", "rnn"] = "lstm"
@@ -36,6 +39,7 @@ class BiLSTMOptions:
     layer_norm: bool = False
     residual: bool = False
     implementation: Literal["auto", "keras"] = "auto"
+    precision: Literal["float32", "bfloat16"] = "float32"
 
     def __post_init__(self) -> None:
         if self.cell not in CELLS:
@@ -44,6 +48,15 @@ class BiLSTMOptions:
             value = getattr(self, name)
             if value < minimum:
                 raise ValueError(f"{name}: expected at least {minimum}, received {value}")
+        if self.precision not in PRECISIONS:
+            raise ValueError(
+                f"precision: expected one of {PRECISIONS}, received {self.precision!r}"
+            )
+        if self.precision == "bfloat16" and (self.cell, self.implementation) != ("lstm", "auto"):
+            raise ValueError(
+                f"precision: expected float32, which is all there is for the cell {self.cell} in "
+                f"the implementation {self.implementation}, received {self.precision!r}"
+            )
         if not 0.0 <= self.dropout < 1.0:
             raise ValueError(f"dropout: expected 0 to below 1, received {self.dropout}")
 
@@ -92,6 +105,7 @@ def _block(x: Any, lengths: Any, options: BiLSTMOptions, index: int) -> Any:
         options.units,
         cell=options.cell,
         implementation=options.implementation,
+        precision=options.precision,
         name=f"bidirectional_{index}",
     )(x, lengths)
     if options.layer_norm:

@@ -28,6 +28,7 @@ from typing import Any
 import tensorflow as tf
 
 from models.packing import BLOCK_FRAMES, Order, Packing, pack, packing, unpack
+from models.xla import has_xla
 
 Weights = tuple[Any, Any, Any]
 """W [F, 4 * units], U [units, 4 * units] and b [4 * units]."""
@@ -43,8 +44,8 @@ def bidirectional_lstm(
         lengths: Integer tensor [B], each in 0..T.
         forward: Weights of the direction from the first frame to the last.
         backward: Weights of the direction from the last to the first.
-        product_dtype: Type of the factors of the large matrix products; sums, gates and states are
-            float32.
+        product_dtype: Type of the large matrix products' factors and results; within a product, and
+            in gates and states, sums are float32.
 
     Returns:
         Hidden states, [B, T, 2 * units] of the type of `sequences`; padding frames hold something
@@ -302,24 +303,11 @@ def _backward_program(units: int, dtype: Any) -> Any:
 
 
 def _program(function: Callable[..., Any], specs: Sequence[Any]) -> Any:
-    return tf.function(function, input_signature=specs, jit_compile=_has_xla())
+    return tf.function(function, input_signature=specs, jit_compile=has_xla())
 
 
 def _specs(*shapes: tuple[int | None, ...]) -> list[Any]:
     return [tf.TensorSpec(shape, tf.float32) for shape in shapes]
-
-
-@functools.cache
-def _has_xla() -> bool:
-    @tf.function(jit_compile=True)
-    def double(x: Any) -> Any:
-        return x + x
-
-    try:
-        with tf.init_scope():
-            return bool(double(tf.constant(1.0)) == 2.0)
-    except tf.errors.OpError:  # TensorFlow is built without it on some platforms
-        return False
 
 
 def _trace(size: Any, dtype: Any, width: int, *, rows: int | None = None) -> Any:

@@ -7,10 +7,13 @@ backward result is reversed back. Padding then comes last in both directions, so
 valid frame, and no mask is needed at all.
 """
 
+import functools
 from typing import Any, Literal, get_args
 
 import keras
 from keras import ops
+
+from models.reversal import reverse_by_length
 
 Cell = Literal["lstm", "gru", "rnn"]
 Implementation = Literal["auto", "keras"]
@@ -21,26 +24,6 @@ _KERAS_CELLS = {
     "gru": keras.layers.GRU,
     "rnn": keras.layers.SimpleRNN,
 }
-
-
-def reverse_by_length(sequences: Any, lengths: Any) -> Any:
-    """Reverses each row within its own length and leaves its padding where it is.
-
-    Args:
-        sequences: Tensor [B, T, F], right-padded.
-        lengths: Integer tensor [B], each in 0..T.
-
-    Returns:
-        Tensor [B, T, F]; applying it twice gives the input back.
-    """
-    if keras.backend.backend() == "tensorflow":
-        import tensorflow as tf
-
-        return tf.reverse_sequence(sequences, lengths, seq_axis=1, batch_axis=0)
-    frame = ops.arange(ops.shape(sequences)[1], dtype="int32")[None, :]  # [1, T]
-    last = ops.cast(lengths, "int32")[:, None] - 1  # [B, 1]
-    source = ops.where(frame <= last, last - frame, frame)  # [B, T]
-    return ops.take_along_axis(sequences, source[:, :, None], axis=1)
 
 
 @keras.saving.register_keras_serializable(package="bilstm_asr")
@@ -57,7 +40,11 @@ class BidirectionalRecurrent(keras.layers.Layer):
         units: Width of each direction.
         cell: "lstm", "gru" or "rnn" (the simple recurrent network).
         implementation: "keras" runs Keras's own layers; "auto" takes the fast path of
-            `models.fast_lstm` where there is one (LSTM on TensorFlow). Both give the same numbers.
+            `models.fast_lstm` or `models.jax_lstm` where there is one: an LSTM on a CPU, or on
+            JAX. Both give the same numbers. On a GPU, TensorFlow has cuDNN below Keras's own.
+        precision: Type of the factors of the large matrix products of the fast path, "float32" or
+            "bfloat16": faster where the processor multiplies bfloat16, and close rather than
+            equal. Weights, sums, gates and states are float32 either way.
 
     Call arguments:
         sequences: Float tensor [B, T, F], right-padded.
@@ -124,9 +111,12 @@ class BidirectionalRecurrent(keras.layers.Layer):
         }
 
     def _fast(self, sequences: Any, lengths: Any) -> Any:
-        from models.fast_lstm import bidirectional_lstm
-
-        return bidirectional_lstm(
+        fast: Any
+        if keras.backend.backend() == "tensorflow":
+            from models import fast_lstm as fast
+        else:
+            from models import jax_lstm as fast
+        return fast.bidirectional_lstm(
             sequences,
             lengths,
             _weights(self.forward_layer),
@@ -135,11 +125,20 @@ class BidirectionalRecurrent(keras.layers.Layer):
         )
 
     def _is_fast(self) -> bool:
+        backend = keras.backend.backend()
         return (
             self.implementation == "auto"
             and self.cell == "lstm"
-            and keras.backend.backend() == "tensorflow"
+            and (backend == "jax" or (backend == "tensorflow" and not _has_gpu()))
         )
+
+
+@functools.cache
+def _has_gpu() -> bool:
+    """Whether Keras's own layers run on cuDNN: without a mask, they choose it by themselves."""
+    import tensorflow as tf
+
+    return bool(tf.config.list_physical_devices("GPU"))
 
 
 def _weights(layer: keras.layers.LSTM) -> tuple[Any, Any, Any]:

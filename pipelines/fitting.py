@@ -1,4 +1,4 @@
-"""What Keras's `fit` is given: an optimiser, the batches, and callbacks. Imports Keras."""
+"""What Keras's `fit` is given: the batches, and callbacks. Imports Keras."""
 
 import math
 import time
@@ -14,56 +14,10 @@ from models.ctc import CTCTrainer
 from pipelines.batching import BatchMaker, Draw, Prefetcher
 from pipelines.checkpoint import TrainingState
 from pipelines.progress import Progress
-from pipelines.recipe import TrainingOptions
 
 AVERAGE_EVERY = 8
 """Steps between updates of the running average: a copy of all weights at each would cost a few
 per cent of the time, and neighbouring steps differ little."""
-
-
-@keras.saving.register_keras_serializable(package="bilstm_asr")
-class WarmUpDecay(keras.optimizers.schedules.LearningRateSchedule):
-    """A learning rate that rises in a straight line and then falls.
-
-    Args:
-        options: Highest rate, warm-up, shape of the fall and what is left at its end.
-        total_steps: Batches in the whole run.
-    """
-
-    def __init__(self, options: TrainingOptions, *, total_steps: int) -> None:
-        super().__init__()
-        self.options = options
-        self.total_steps = total_steps
-
-    def __call__(self, step: Any) -> Any:
-        """Returns the learning rate at a step (a scalar tensor)."""
-        options = self.options
-        step = keras.ops.cast(step, "float32")
-        rise = keras.ops.minimum((step + 1) / max(options.warmup_steps, 1), 1.0)
-        span = max(self.total_steps - options.warmup_steps, 1)
-        gone = keras.ops.clip((step - options.warmup_steps) / span, 0.0, 1.0)
-        falls = {
-            "constant": lambda: keras.ops.ones_like(gone),
-            "linear": lambda: 1.0 - gone,
-            "cosine": lambda: 0.5 * (1.0 + keras.ops.cos(math.pi * gone)),
-        }
-        fall = falls[options.schedule]()
-        floor = 1.0 if options.schedule == "constant" else options.final_learning_rate
-        return options.learning_rate * rise * (floor + (1.0 - floor) * fall)
-
-    def get_config(self) -> dict[str, Any]:
-        """Refuses: a run is continued from its checkpoint, not from a saved optimiser."""
-        raise NotImplementedError("WarmUpDecay is rebuilt from the recipe, never saved")
-
-
-def build_optimizer(options: TrainingOptions, *, total_steps: int) -> keras.optimizers.Optimizer:
-    """Returns the recipe's optimiser with its schedule and gradient clipping."""
-    schedule = WarmUpDecay(options, total_steps=total_steps)
-    if options.optimizer == "adamw":
-        return keras.optimizers.AdamW(
-            schedule, weight_decay=options.weight_decay, global_clipnorm=options.clip_norm
-        )
-    return keras.optimizers.Adam(schedule, global_clipnorm=options.clip_norm)
 
 
 class WeightAverage:

@@ -28,12 +28,12 @@ from pipelines.feature_store import FeatureStore
 from pipelines.fitting import (
     StepCallback,
     WeightAverage,
-    build_optimizer,
     fit_epoch,
     restore,
     variables,
 )
 from pipelines.network import KerasNetwork
+from pipelines.optimizer import build_optimizer
 from pipelines.progress import AUDIO_SECONDS, Progress
 from pipelines.recipe import Recipe
 from pipelines.run_folder import RunFolder

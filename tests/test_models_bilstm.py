@@ -128,6 +128,8 @@ def test_the_trained_loss_is_nats_a_label(rng: np.random.Generator) -> None:
         ({"num_layers": 0}, "at least 1"),
         ({"input_units": -1}, "at least 0"),
         ({"dropout": 1.0}, "below 1"),
+        ({"precision": "float16"}, "bfloat16"),
+        ({"precision": "bfloat16", "cell": "gru"}, "float32"),
     ],
 )
 def test_options_out_of_range_are_refused(wrong: dict[str, Any], said: str) -> None:

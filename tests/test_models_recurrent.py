@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from keras import ops
 
-from models.recurrent import BidirectionalRecurrent, reverse_by_length
+from models.recurrent import BidirectionalRecurrent
+from models.reversal import reverse_by_length
 
 CELLS = ("lstm", "gru", "rnn")
 STOCK = {"lstm": keras.layers.LSTM, "gru": keras.layers.GRU, "rnn": keras.layers.SimpleRNN}
@@ -160,11 +161,12 @@ def _outputs_and_gradients(
     import jax
 
     def loss_and_outputs(inputs: Any, weights: Any) -> Any:
-        outputs, _ = layer.stateless_call(weights, [], inputs, lengths)
+        outputs, _ = layer.stateless_call(weights, others, inputs, lengths)
         return (outputs * towards).sum(), outputs
 
     differentiate = jax.value_and_grad(loss_and_outputs, argnums=(0, 1), has_aux=True)
     weights = [variable.value for variable in layer.trainable_variables]
+    others = [variable.value for variable in layer.non_trainable_variables]
     (_, outputs), (inputs_gradient, gradients) = differentiate(jax.numpy.array(sequences), weights)
     return np.array(outputs), [np.array(gradient) for gradient in (inputs_gradient, *gradients)]
 
