@@ -34,9 +34,9 @@ fast as Keras on a processor and starts in a fraction of a second:
   model.onnx        float32, the same to within rounding
   model.int8.onnx   weights as int8, where the network has LSTM layers
   onnx.json         how far both are from Keras, and which of them to use
-Both are checked against Keras on the recordings of --manifest. int8 is used only
-where its word error rate there is at most 0.2 points above that of Keras; without
-texts to measure it by, float32 is. What is there already is replaced.
+Both are checked against Keras on the recordings of --manifest. int8 is used
+only where its word error rate there is at most 0.2 points above that of Keras;
+without texts to measure it by, float32 is. What is there already is replaced.
 """
 
 EXAMPLES = """\
