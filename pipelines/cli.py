@@ -23,6 +23,7 @@ PROGRAMS = {
     "evaluate": ("pipelines.evaluate", "score a model or transcripts against references"),
     "compare": ("pipelines.compare", "say which recognizer is better, and whether that is luck"),
     "trend": ("pipelines.trend", "show how the WER moved over a series of reports"),
+    "lm": ("pipelines.lm", "make a language model of text"),
     "models": ("pipelines.installed", "list the models that are installed"),
 }
 

@@ -1,6 +1,6 @@
 """N-gram language models: read, kept, asked, and estimated from text."""
 
-from asr.lm.arpa import arpa_lines, read_arpa
+from asr.lm.arpa import read_arpa, write_arpa
 from asr.lm.binary import open_binary, write_binary
 from asr.lm.corpus import Corpus
 from asr.lm.estimation import estimate_model
@@ -17,11 +17,11 @@ __all__ = [
     "NgramModel",
     "Perplexity",
     "Step",
-    "arpa_lines",
     "estimate_model",
     "open_binary",
     "open_model",
     "perplexity",
     "read_arpa",
+    "write_arpa",
     "write_binary",
 ]

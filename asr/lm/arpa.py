@@ -28,6 +28,7 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 
 from asr.errors import LanguageModelError
+from asr.files import replacing
 from asr.lm.ngram import BEGIN, END, UNKNOWN, NgramModel
 from asr.lm.trie import BrokenLevelError, Floats, Ints, Level, build_trie
 from asr.lm.words import Words
@@ -69,8 +70,25 @@ def unpacked(file: BinaryIO, path: Path) -> BinaryIO | gzip.GzipFile | lzma.LZMA
     return lzma.LZMAFile(file) if suffix == ".xz" else file
 
 
+def write_arpa(path: Path | str, model: NgramModel) -> None:
+    """Writes a model, atomically; packed if the file is called `.gz` or `.xz`."""
+    path = Path(path)
+    with replacing(path) as aside, aside.open("wb") as file:
+        target = _packed(file, path)
+        target.writelines(f"{line}\n".encode() for line in arpa_lines(model))
+        if target is not file:
+            target.close()
+
+
+def _packed(file: BinaryIO, path: Path) -> BinaryIO | gzip.GzipFile | lzma.LZMAFile:
+    suffix = path.suffix.lower()
+    if suffix == ".gz":
+        return gzip.GzipFile(fileobj=file, mode="wb")
+    return lzma.LZMAFile(file, "wb") if suffix == ".xz" else file
+
+
 def arpa_lines(model: NgramModel) -> Iterator[str]:
-    """Yields the lines of a model's ARPA file; `asr.files.write_lines` writes them.
+    """Yields the lines of a model's ARPA file.
 
     Eight digits are written, so that reading the lines gives the same float32 again.
     """

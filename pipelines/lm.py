@@ -1,0 +1,284 @@
+"""`asr lm`: a language model of a text, which helps the decoder spell what it hears."""
+
+import argparse
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from asr.errors import LanguageModelError
+from asr.options import from_table
+from pipelines.progress import Progress
+from pipelines.usage import UsageError
+
+if TYPE_CHECKING:
+    from asr.lm import NgramModel
+    from asr.lm.estimation import Estimation
+    from asr.text import TextOptions
+
+DESCRIPTION = """\
+Estimates how likely words follow each other (modified Kneser-Ney), from text
+with a sentence a line, or writes a model that is there in another form. Memory
+goes with the number of different word sequences, not with the length of the
+text: about 1 GB for 10 million of them."""
+
+EXAMPLES = """\
+examples:
+  a 4-gram model of two books, sequences of 3 and 4 words kept if they occur twice
+    asr lm books.txt.xz news.txt --order 4 --prune 0 0 1 1 -o lm.ngram
+  a small one for a model folder, and how well it foresees other text
+    asr lm books.txt --prune 0 1 2 --vocab-size 60000 --bits 8 -o lm.ngram \\
+      --heldout other.txt
+  of the texts of a training manifest, as ARPA for other programs too
+    asr lm data/train.jsonl -o lm.ngram --arpa lm.arpa.gz
+  an ARPA file from elsewhere, made quick to open
+    asr lm --from 3-gram.arpa.gz -o lm.ngram
+"""
+
+DEFAULT_PRUNE = (0, 0, 1, 1)
+_STDIN = "-"
+_MEGABYTE = 1e6
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments of `asr lm`, its description and its examples."""
+    parser.description = DESCRIPTION
+    parser.epilog = EXAMPLES
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument(
+        "texts",
+        nargs="*",
+        metavar="TEXT",
+        help="a sentence a line, .gz and .xz too; a manifest (.jsonl); or - for standard input",
+    )
+    parser.add_argument(
+        "--from",
+        dest="source",
+        type=Path,
+        metavar="FILE",
+        help="instead of texts: a model that is there, ours or ARPA",
+    )
+    parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="write the model")
+    parser.add_argument(
+        "--arpa", type=Path, metavar="FILE", help="write it as ARPA (.gz and .xz packed)"
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace files that are there")
+    parser.add_argument(
+        "--heldout", metavar="FILE", help="print the model's perplexity on this text"
+    )
+    _add_model_arguments(parser)
+
+
+def _add_model_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--order", type=int, metavar="N", help="the longest sequence (default: 4)")
+    parser.add_argument(
+        "--prune",
+        type=int,
+        nargs="+",
+        metavar="COUNT",
+        help="for sequences of 1, 2, … words: leave out those that occur at most so often "
+        "(default: 0 0 1 1; words themselves: 0)",
+    )
+    parser.add_argument(
+        "--vocab-size", type=int, metavar="N", help="know only the N most frequent words"
+    )
+    parser.add_argument(
+        "--min-count", type=int, metavar="N", help="know only words that occur N times"
+    )
+    parser.add_argument(
+        "--bits",
+        type=int,
+        metavar="N",
+        help="pack the model small: N bits, 4 to 16, for each probability (default: not packed)",
+    )
+    parser.add_argument("--language", default="en", help="rules of normalisation (default: en)")
+    parser.add_argument(
+        "--case", choices=("lower", "upper", "keep"), default="lower", help="default: lower"
+    )
+    parser.add_argument(
+        "--punctuation", choices=("remove", "keep"), default="remove", help="default: remove"
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Makes or reads a model, writes it, and scores a text with it.
+
+    Returns:
+        0.
+
+    Raises:
+        AsrError: The arguments make no sense, or a file is broken.
+    """
+    from asr.text import TextOptions
+
+    text = TextOptions(
+        language=arguments.language, case=arguments.case, punctuation=arguments.punctuation
+    )
+    _check(arguments)
+    source = arguments.source
+    model = _estimated(arguments, text) if source is None else _opened(source)
+    _write(model, arguments)
+    if arguments.heldout is not None:
+        if arguments.bits is not None:  # what was written is what will be used
+            model = _opened(arguments.output)
+        _print_perplexity(model, arguments.heldout, text)
+    return 0
+
+
+def _check(arguments: argparse.Namespace) -> None:
+    """Refuses what would fail only after all the work."""
+    if bool(arguments.texts) == (arguments.source is not None):
+        raise UsageError("expected texts, or a model by --from; one of the two")
+    outputs = [path for path in (arguments.output, arguments.arpa) if path is not None]
+    if not outputs and arguments.heldout is None:
+        raise UsageError("expected somewhere to write to: -o, --arpa, or --heldout to only score")
+    for path in outputs:
+        if path.exists() and not arguments.overwrite:
+            raise UsageError(f"{path} is there already; --overwrite replaces it")
+    if len(set(outputs)) < len(outputs):
+        raise UsageError(f"expected two different files, received {outputs[0]} twice")
+    settings = ("order", "prune", "vocab_size", "min_count")
+    given = [name for name in settings if getattr(arguments, name) is not None]
+    if arguments.source is not None and given:
+        names = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+        raise UsageError(f"{names}: a model that is there stays as it is; give texts instead")
+    if arguments.bits is not None:
+        from asr.lm.packing import MAX_BITS, MIN_BITS
+
+        if arguments.output is None or not MIN_BITS <= arguments.bits <= MAX_BITS:
+            raise UsageError(
+                f"expected --bits {MIN_BITS} to {MAX_BITS} and -o, received {arguments.bits}"
+            )
+
+
+def _estimated(arguments: argparse.Namespace, text: "TextOptions") -> "NgramModel":
+    from asr.lm import Corpus, EstimationOptions, estimate_model
+
+    settings = ("order", "prune", "vocab_size", "min_count")
+    table: dict[str, Any] = {
+        name: getattr(arguments, name) for name in settings if getattr(arguments, name) is not None
+    }
+    order = table.get("order", EstimationOptions().order)
+    table.setdefault("prune", list(DEFAULT_PRUNE[: max(1, order)]))
+    options = from_table(EstimationOptions, table, where="asr lm")
+    with Corpus() as corpus:
+        for source in arguments.texts:
+            for sentence in sentences(source, text):
+                corpus.add(sentence)
+        _say(
+            f"{corpus.num_words:,} words in {corpus.num_sentences:,} sentences, "
+            f"{corpus.num_different:,} different words"
+        )
+        found = estimate_model(corpus, options, tell=_say)
+    _describe(found)
+    return found.model
+
+
+def _opened(path: Path) -> "NgramModel":
+    from asr.lm import NgramModel, open_model
+
+    model = open_model(path)
+    if not isinstance(model, NgramModel):
+        raise UsageError(f"{path}: KenLM's files cannot be taken apart; give the ARPA file")
+    return model
+
+
+def _describe(found: "Estimation") -> None:
+    """Says how many n-grams each order has, and where the text was too small for discounts."""
+    kept = found.model.num_ngrams
+    for order, counted in enumerate(found.num_counted, start=1):
+        here = kept[order - 1] if order <= len(kept) else 0
+        discounts = found.discounts[order - 1]
+        amounts = " ".join(f"{amount:.3f}" for amount in discounts.amounts)
+        note = "" if discounts.estimated else " (usual ones: the text is too small to estimate)"
+        _say(f"{order}-grams: {here:,} of {max(here, counted):,}, discounts {amounts}{note}")
+
+
+def _write(model: "NgramModel", arguments: argparse.Namespace) -> None:
+    from asr.lm import write_arpa, write_binary
+
+    if arguments.output is not None:
+        write_binary(arguments.output, model, bits=arguments.bits)
+        size = arguments.output.stat().st_size
+        _say(
+            f"{arguments.output}: {size / _MEGABYTE:,.1f} MB, "
+            f"{size / sum(model.num_ngrams):.1f} bytes an n-gram"
+        )
+    if arguments.arpa is not None:
+        write_arpa(arguments.arpa, model)
+        _say(f"{arguments.arpa}: {arguments.arpa.stat().st_size / _MEGABYTE:,.1f} MB")
+
+
+def _print_perplexity(model: "NgramModel", source: str, text: "TextOptions") -> None:
+    from asr.lm import perplexity
+
+    found = perplexity(model, sentences(source, text))
+    print(
+        f"perplexity {found.value:.2f} over {found.num_words:,} words in "
+        f"{found.num_sentences:,} sentences ({found.value_with_unknown:.2f} with unknown words)\n"
+        f"unknown words {found.num_unknown:,} ({found.unknown_rate:.2%})"
+    )
+
+
+def sentences(source: str, text: "TextOptions") -> Iterator[str]:
+    """Yields the sentences of a text, normalised, and shows how far it is.
+
+    Args:
+        source: A file of lines, a manifest, or `-`.
+        text: How they are normalised.
+
+    Raises:
+        AsrError: The file cannot be understood.
+        OSError: It cannot be opened.
+    """
+    from asr.text import normalise_text
+
+    for line in _lines(source):
+        yield normalise_text(line, text)
+
+
+def _lines(source: str) -> Iterator[str]:
+    if source == _STDIN:
+        with Progress(None, unit="lines", label="reading standard input") as progress:
+            yield from _decoded(sys.stdin.buffer, "standard input", progress)
+        return
+    path = Path(source)
+    if path.suffix.lower() in (".jsonl", ".json") or path.is_dir():
+        from asr.interchange import read_utterances
+
+        yield from (one.text for one in read_utterances(path) if one.text)
+        return
+    with path.open("rb") as file:
+        yield from _file_lines(file, path)
+
+
+def _file_lines(file: BinaryIO, path: Path) -> Iterator[str]:
+    from asr.lm.arpa import BAD_ARCHIVE, unpacked
+
+    total = path.stat().st_size / _MEGABYTE or None
+    with Progress(total, unit="MB", label=f"reading {path.name}") as progress:
+        try:
+            yield from _decoded(unpacked(file, path), str(path), progress, raw=file)
+        except BAD_ARCHIVE as error:
+            raise LanguageModelError(f"{path}: the compressed file is broken ({error})") from None
+
+
+def _decoded(
+    lines: Iterable[bytes], name: str, progress: Progress, raw: BinaryIO | None = None
+) -> Iterator[str]:
+    """Yields lines as text; progress is counted in lines, or in bytes of the file on the disk."""
+    for number, line in enumerate(lines, start=1):
+        try:
+            yield line.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise LanguageModelError(f"{name}, line {number}: expected UTF-8, {error}") from None
+        if raw is None:
+            progress.advance(1)
+        elif number % 1000 == 0:
+            progress.advance(raw.tell() / _MEGABYTE - progress.done)
+    if raw is not None:
+        progress.advance(raw.tell() / _MEGABYTE - progress.done)
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr)
