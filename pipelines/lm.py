@@ -6,13 +6,12 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from asr.errors import LanguageModelError
-from asr.options import from_table
+from asr.errors import LanguageModelError, OptionsError
 from pipelines.progress import Progress
 from pipelines.usage import UsageError
 
 if TYPE_CHECKING:
-    from asr.lm import NgramModel
+    from asr.lm import EstimationOptions, NgramModel
     from asr.lm.estimation import Estimation
     from asr.text import TextOptions
 
@@ -36,6 +35,7 @@ examples:
 """
 
 DEFAULT_PRUNE = (0, 0, 1, 1)
+_SETTINGS = ("order", "prune", "vocab_size", "min_count")
 _STDIN = "-"
 _MEGABYTE = 1e6
 
@@ -137,8 +137,7 @@ def _check(arguments: argparse.Namespace) -> None:
             raise UsageError(f"{path} is there already; --overwrite replaces it")
     if len(set(outputs)) < len(outputs):
         raise UsageError(f"expected two different files, received {outputs[0]} twice")
-    settings = ("order", "prune", "vocab_size", "min_count")
-    given = [name for name in settings if getattr(arguments, name) is not None]
+    given = [name for name in _SETTINGS if getattr(arguments, name) is not None]
     if arguments.source is not None and given:
         names = ", ".join(f"--{name.replace('_', '-')}" for name in given)
         raise UsageError(f"{names}: a model that is there stays as it is; give texts instead")
@@ -152,15 +151,9 @@ def _check(arguments: argparse.Namespace) -> None:
 
 
 def _estimated(arguments: argparse.Namespace, text: "TextOptions") -> "NgramModel":
-    from asr.lm import Corpus, EstimationOptions, estimate_model
+    from asr.lm import Corpus, estimate_model
 
-    settings = ("order", "prune", "vocab_size", "min_count")
-    table: dict[str, Any] = {
-        name: getattr(arguments, name) for name in settings if getattr(arguments, name) is not None
-    }
-    order = table.get("order", EstimationOptions().order)
-    table.setdefault("prune", list(DEFAULT_PRUNE[: max(1, order)]))
-    options = from_table(EstimationOptions, table, where="asr lm")
+    options = _options(arguments)
     with Corpus() as corpus:
         for source in arguments.texts:
             for sentence in sentences(source, text):
@@ -172,6 +165,19 @@ def _estimated(arguments: argparse.Namespace, text: "TextOptions") -> "NgramMode
         found = estimate_model(corpus, options, tell=_say)
     _describe(found)
     return found.model
+
+
+def _options(arguments: argparse.Namespace) -> "EstimationOptions":
+    from asr.lm import EstimationOptions
+
+    given = {name: getattr(arguments, name) for name in _SETTINGS}
+    table: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    order = table.get("order", EstimationOptions().order)
+    table["prune"] = tuple(table.get("prune", DEFAULT_PRUNE[: max(1, order)]))
+    try:
+        return EstimationOptions(**table)
+    except OptionsError as error:
+        raise UsageError(str(error)) from None
 
 
 def _opened(path: Path) -> "NgramModel":
