@@ -23,7 +23,7 @@ text: about 1 GB for 10 million of them."""
 
 EXAMPLES = """\
 examples:
-  a 4-gram model of two books, sequences of 3 and 4 words kept if they occur twice
+  a 4-gram model; sequences of 3 and 4 words are kept if they occur twice
     asr lm books.txt.xz news.txt --order 4 --prune 0 0 1 1 -o lm.ngram
   a small one for a model folder, and how well it foresees other text
     asr lm books.txt --prune 0 1 2 --vocab-size 60000 --bits 8 -o lm.ngram \\
