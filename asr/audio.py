@@ -93,6 +93,8 @@ def stream_audio(
     path: Path | str,
     *,
     block_s: float = 60.0,
+    offset_s: float = 0.0,
+    duration_s: float | None = None,
     sample_rate: int = SAMPLE_RATE,
     channels: int | Literal["mix"] = "mix",
 ) -> Iterator[Samples]:
@@ -101,6 +103,8 @@ def stream_audio(
     Args:
         path: The file.
         block_s: Length of a block in seconds; the last may be shorter.
+        offset_s: Where to begin, in seconds.
+        duration_s: How much to read, in seconds; None, or more than there is, reads to the end.
         sample_rate: The rate to deliver, in Hz.
         channels: "mix" for the mean of all channels, or the 0-based number of one.
 
@@ -114,7 +118,7 @@ def stream_audio(
     size = round(block_s * sample_rate) if math.isfinite(block_s) else 0
     if size < 1:
         raise AudioError(f"{path}: expected blocks of some length, received block_s={block_s}")
-    span = spans.Span.checked(path, 0.0, None, sample_rate)
+    span = spans.Span.checked(path, offset_s, duration_s, sample_rate)
     waiting: list[Samples] = []
     num_waiting = 0
     for piece in spans.read(Path(path), span, channels):

@@ -2,8 +2,9 @@
 
 <name>/
 ├── model.keras       the network (Keras's format, opened in safe mode; `pipelines` does that)
-├── recipe.toml       [features] [text] [decoding], and how it was trained
+├── recipe.toml       [features] [text] [decoding] [confidence], and how it was trained
 ├── vocabulary.json
+├── lm.ngram          a language model for the beam search, in some
 ├── model.onnx, model.int8.onnx, onnx.json
 │                     the same network without Keras, once exported (`asr.onnx_network`)
 └── card.md           data, licence, figures, the command that made it
@@ -12,24 +13,29 @@
 import os
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from asr.confidence import Calibration
 from asr.decoding import DecodingOptions
-from asr.errors import BundleError, OptionsError, VocabularyError
+from asr.errors import BundleError, LanguageModelError, OptionsError, VocabularyError
 from asr.features import FeatureOptions
 from asr.files import write_text
 from asr.options import from_table
 from asr.text import TextOptions
 from asr.vocabulary import Vocabulary
 
+if TYPE_CHECKING:
+    from asr.decoding import LanguageModel
+
 NETWORK_FILE = "model.keras"
 RECIPE_FILE = "recipe.toml"
 VOCABULARY_FILE = "vocabulary.json"
 CARD_FILE = "card.md"
+LANGUAGE_MODEL_FILE = "lm.ngram"
 
-Options = TypeVar("Options", FeatureOptions, TextOptions, DecodingOptions)
+Options = TypeVar("Options", FeatureOptions, TextOptions, DecodingOptions, Calibration)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +49,8 @@ class Bundle:
         text: Its text normalisation.
         decoding: Its decoder settings.
         vocabulary: Its tokens.
+        confidence: What its certainty is worth.
+        language_model_file: Its language model; None if it has none.
     """
 
     folder: Path
@@ -51,6 +59,8 @@ class Bundle:
     text: TextOptions
     decoding: DecodingOptions
     vocabulary: Vocabulary
+    confidence: Calibration = field(default_factory=Calibration)
+    language_model_file: Path | None = None
 
     @property
     def name(self) -> str:
@@ -68,6 +78,17 @@ class Bundle:
         """Bytes of all its files."""
         return sum(path.stat().st_size for path in self.folder.rglob("*") if path.is_file())
 
+    def open_language_model(self) -> "LanguageModel | None":
+        """Opens the language model; None if there is none, or the decoder is not one to ask it.
+
+        Raises:
+            LanguageModelError: The file is broken, or in a format whose words cannot be listed.
+            MissingExtraError: It is in KenLM's format.
+        """
+        if self.language_model_file is None or self.decoding.method != "beam":
+            return None
+        return open_language_model(self.language_model_file)
+
 
 def open_bundle(name_or_folder: str | Path) -> Bundle:
     """Opens a model by its folder (a run's folder will do) or by the name of an installed one.
@@ -81,6 +102,7 @@ def open_bundle(name_or_folder: str | Path) -> Bundle:
     """
     folder = _find(name_or_folder)
     recipe = _read_recipe(folder / RECIPE_FILE)
+    language_model = folder / LANGUAGE_MODEL_FILE
     return Bundle(
         folder=folder,
         recipe=recipe,
@@ -89,7 +111,30 @@ def open_bundle(name_or_folder: str | Path) -> Bundle:
         # Without this table a model means what any decoder gives; without the others, nothing.
         decoding=_options(DecodingOptions, {"decoding": {}} | recipe, "decoding", folder),
         vocabulary=_read_vocabulary(folder / VOCABULARY_FILE),
+        confidence=_options(Calibration, {"confidence": {}} | recipe, "confidence", folder),
+        language_model_file=language_model if language_model.is_file() else None,
     )
+
+
+def open_language_model(path: Path) -> "LanguageModel":
+    """Opens a language model that the beam search can ask: a file of `asr lm`, or ARPA.
+
+    Raises:
+        LanguageModelError: The file is missing or broken, or its words cannot be listed.
+        MissingExtraError: It is in KenLM's format.
+    """
+    from asr.lm import NgramModel, open_model
+
+    try:
+        model = open_model(path)
+    except OSError as error:
+        raise LanguageModelError(f"{path}: expected a language model: {error.strerror}") from None
+    if not isinstance(model, NgramModel):
+        raise LanguageModelError(
+            f"{path}: expected a language model whose words can be listed, received KenLM's "
+            "format; give the ARPA file it was made from"
+        )
+    return model
 
 
 def write_settings(

@@ -10,7 +10,7 @@ import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,6 @@ import numpy.typing as npt
 
 from asr.bundle import NETWORK_FILE, Bundle, open_bundle
 from asr.errors import AudioError, BundleError, MissingExtraError
-from asr.features import step_s
 from asr.onnx_file import read_onnx
 from asr.recognizer import Recognizer
 
@@ -175,25 +174,44 @@ class OnnxNetwork:
 
 
 def load(
-    name_or_folder: str | Path, *, precision: Precision | None = None, threads: int | None = None
+    name_or_folder: str | Path,
+    *,
+    precision: Precision | None = None,
+    threads: int | None = None,
+    hotwords: Mapping[str, float] | None = None,
+    num_texts: int = 1,
 ) -> Recognizer:
-    """Opens a model, ready to transcribe, with its ONNX network.
+    """Opens a model, ready to transcribe, with its ONNX network and its language model.
 
     Args:
         name_or_folder: A model's folder, a run's, or the name of an installed model.
         precision: "float32" or "int8"; the one that the model's export chose if left out.
         threads: Processor cores to use; all that are to be had if left out.
+        hotwords: Words and phrases to be expected, as `Recognizer` takes them.
+        num_texts: How many texts a transcript shows.
 
     Raises:
+        DecodingError: The model is decoded greedily, and hotwords or several texts were asked for.
         BundleError: There is no such model, it has no ONNX network (`asr export` makes one), or a
             file of it is broken or was made from another network than the one beside it.
         MissingExtraError: ONNX Runtime is not installed.
     """
-    return onnx_recognizer(open_bundle(name_or_folder), precision=precision, threads=threads)
+    return onnx_recognizer(
+        open_bundle(name_or_folder),
+        precision=precision,
+        threads=threads,
+        hotwords=hotwords,
+        num_texts=num_texts,
+    )
 
 
 def onnx_recognizer(
-    bundle: Bundle, *, precision: Precision | None = None, threads: int | None = None
+    bundle: Bundle,
+    *,
+    precision: Precision | None = None,
+    threads: int | None = None,
+    hotwords: Mapping[str, float] | None = None,
+    num_texts: int = 1,
 ) -> Recognizer:
     """Joins an opened bundle with its ONNX network; as `load`."""
     chosen = precision or read_record(bundle.folder).precision
@@ -203,14 +221,7 @@ def onnx_recognizer(
         vocab_size=len(bundle.vocabulary),
         threads=threads,
     )
-    return Recognizer(
-        features=bundle.features,
-        text=bundle.text,
-        vocabulary=bundle.vocabulary,
-        decoding=bundle.decoding,
-        network=network,
-        max_duration_s=network.max_steps * step_s(bundle.features),
-    )
+    return Recognizer.of(bundle, network, hotwords=hotwords, num_texts=num_texts)
 
 
 def has_onnx(folder: Path) -> bool:

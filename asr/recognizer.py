@@ -1,26 +1,38 @@
 """The recognizer: feature settings, a vocabulary, a decoder and a network, joined."""
 
-import math
-from collections.abc import Callable, Iterator, Sequence
+import dataclasses
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 
-from asr.audio import SAMPLE_RATE, load_audio, resample
+from asr.audio import SAMPLE_RATE, resample, stream_audio
 from asr.batch import batches_by_length, pad
+from asr.bundle import Bundle
+from asr.confidence import Calibration
 from asr.decoder import Decoder
-from asr.decoding import DecodingOptions
-from asr.errors import AudioError
+from asr.decoding import DecodingOptions, Hypothesis, LanguageModel
+from asr.errors import AudioError, DecodingError
 from asr.features import FeatureOptions, extract, step_s
+from asr.passages import Passage, passages
 from asr.text import TextOptions
-from asr.transcript import Transcript, words_of
+from asr.transcript import Alternative, Transcript, Word, words_of
 from asr.vocabulary import Vocabulary
+from asr.windows import MAX_S, windows
+from asr.word_edges import to_edges
 
 Floats = npt.NDArray[np.float32]
 Network = Callable[[Floats, npt.NDArray[np.int32]], tuple[Floats, npt.NDArray[np.int32]]]
 """(features [B, T, F], feature_lengths [B]) → (logits [B, T', V], logit_lengths [B])."""
+
+LONG_S = MAX_S
+"""A longer recording is heard in windows."""
+
+_WINDOWS_AT_ONCE = 8
 
 MAX_BATCH_S = 240.0
 """Padded seconds of audio the network is given at once; bounds memory, not speed."""
@@ -34,19 +46,6 @@ def log_softmax(logits: Floats) -> Floats:
     return np.asarray(shifted - normaliser, dtype=np.float32)
 
 
-def check_duration(duration_s: float, *, at_most_s: float) -> None:
-    """Refuses a recording that is too long to be recognised in one piece.
-
-    Raises:
-        AudioError: It is.
-    """
-    if duration_s > at_most_s:
-        raise AudioError(
-            f"is {duration_s:.0f} s long: expected at most {at_most_s:.0f} s at once, for which "
-            f"there is the memory; cut it into parts"
-        )
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recognizer:
     """Recordings in, transcripts out.
@@ -57,10 +56,17 @@ class Recognizer:
         vocabulary: What its tokens spell.
         decoding: How its output becomes a hypothesis.
         network: Any callable from features and lengths to logits and lengths.
-        max_duration_s: Longest recording that it has the memory for, in seconds.
+        language_model: How likely words are after one another (beam search only).
+        hotwords: Words and phrases to be expected, normalised as `text` says, each with what it
+            adds to a text's natural log-probability where it is heard (beam search only).
+        confidence: What the network's certainty of a word is worth.
+        num_texts: How many texts a transcript shows, the best of them included (more than one with
+            beam search only).
 
     Raises:
-        VocabularyError: The vocabulary cannot spell some of the decoding's words.
+        VocabularyError: The vocabulary cannot spell some of the decoding's words or hotwords.
+        DecodingError: Something was given that is for the beam search only, without it, or more
+            texts are asked for than its beam holds.
     """
 
     features: FeatureOptions
@@ -68,21 +74,59 @@ class Recognizer:
     vocabulary: Vocabulary
     decoding: DecodingOptions
     network: Network
-    max_duration_s: float = math.inf
+    language_model: LanguageModel | None = None
+    hotwords: Mapping[str, float] = field(default_factory=dict)
+    confidence: Calibration = field(default_factory=Calibration)
+    num_texts: int = 1
     _decoder: Decoder = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_decoder", Decoder(self.decoding, self.vocabulary))
+        most = self.decoding.beam_width if self.decoding.method == "beam" else 1
+        if not 1 <= self.num_texts <= most:
+            raise DecodingError(
+                f"expected from 1 to {most} texts of a {self.decoding.method} search, received "
+                f"{self.num_texts}"
+            )
+        parts = (self.decoding, self.vocabulary, self.language_model, self.hotwords)
+        object.__setattr__(self, "_decoder", Decoder(*parts))
+
+    @classmethod
+    def of(
+        cls,
+        bundle: Bundle,
+        network: Network,
+        *,
+        hotwords: Mapping[str, float] | None = None,
+        num_texts: int = 1,
+    ) -> Self:
+        """Joins an opened model, its language model included, with what computes its network.
+
+        Raises:
+            AsrError: As for the attributes, or the language model is broken.
+        """
+        return cls(
+            features=bundle.features,
+            text=bundle.text,
+            vocabulary=bundle.vocabulary,
+            decoding=bundle.decoding,
+            network=network,
+            language_model=bundle.open_language_model(),
+            hotwords=hotwords or {},
+            confidence=bundle.confidence,
+            num_texts=num_texts,
+        )
 
     def transcribe(self, recording: Path | str | Floats) -> Transcript:
         """Transcribes one audio file, or float32 samples [num_samples] at 16 kHz.
+
+        A file of hours takes no more memory than one of minutes.
 
         Raises:
             AudioError: The file cannot be read, or there is nothing in it to recognise.
             DecodingError: The network gave NaN.
         """
         if isinstance(recording, Path | str):
-            recording = load_audio(recording)
+            return self.transcribe_blocks(stream_audio(recording))
         return self.transcribe_batch([recording])[0]
 
     def transcribe_batch(self, recordings: Sequence[Floats]) -> list[Transcript]:
@@ -91,18 +135,70 @@ class Recognizer:
         A recording's transcript does not depend on the others.
 
         Raises:
-            AudioError: One of them is empty, too long, or not one row of finite floating-point
-                numbers.
+            AudioError: One of them is empty, or not one row of finite floating-point numbers.
             DecodingError: The network gave NaN.
         """
-        for samples in recordings:
-            check_duration(len(samples) / SAMPLE_RATE, at_most_s=self.max_duration_s)
-        features = [self.extract(samples) for samples in recordings]
-        seconds = [len(samples) / SAMPLE_RATE for samples in recordings]
+        short = [samples for samples in recordings if len(samples) <= LONG_S * SAMPLE_RATE]
+        heard = iter(self.log_probs([self.extract(samples) for samples in short]))
         return [
-            self._transcript(log_probs, duration_s)
-            for log_probs, duration_s in zip(self.log_probs(features), seconds, strict=True)
+            self._transcript(next(heard), samples)
+            if len(samples) <= LONG_S * SAMPLE_RATE
+            else self.transcribe_blocks([samples])
+            for samples in recordings
         ]
+
+    def transcribe_blocks(self, blocks: Iterable[Floats]) -> Transcript:
+        """Transcribes a recording of any length, holding a few windows of it at a time.
+
+        It is heard in windows that overlap (`asr.windows`), and decoded in passages cut in its
+        pauses (`asr.passages`). One that is not long gives what `transcribe` gives.
+
+        Args:
+            blocks: The recording at 16 kHz, float32 [any number of samples] each.
+
+        Raises:
+            AudioError: There are no samples, or some are not finite floating-point numbers.
+            DecodingError: The network gave NaN.
+        """
+        words: list[Word] = []
+        log_probability, num_samples = 0.0, 0
+        for passage in self._passages(blocks):
+            part = self._transcript(passage.log_probs, passage.samples)
+            start_s = num_samples / SAMPLE_RATE
+            num_samples += len(passage.samples)
+            end_s = num_samples / SAMPLE_RATE
+            words += [word.later(start_s, at_most_s=end_s) for word in part.words]
+            log_probability += part.log_probability
+            if num_samples == len(passage.samples):
+                first = part
+        if not num_samples:
+            raise AudioError("expected samples to recognise, received none")
+        return dataclasses.replace(
+            first,
+            text=" ".join(word.text for word in words),
+            words=tuple(words),
+            duration_s=num_samples / SAMPLE_RATE,
+            log_probability=log_probability,
+            # Each passage has other texts of its own, and all ways to join them are too many.
+            alternatives=first.alternatives if num_samples <= LONG_S * SAMPLE_RATE else (),
+        )
+
+    def _passages(self, blocks: Iterable[Floats]) -> Iterator[Passage]:
+        step = round(step_s(self.features) * SAMPLE_RATE)
+        return passages(
+            self._parts(blocks, step),
+            blank_id=self.vocabulary.blank_id,
+            step=step,
+            sample_rate=SAMPLE_RATE,
+        )
+
+    def _parts(self, blocks: Iterable[Floats], step: int) -> Iterator[tuple[Floats, Floats]]:
+        """Yields log-probabilities and samples of stretches that follow each other."""
+        coming = windows(blocks, step=step)
+        while group := list(itertools.islice(coming, _WINDOWS_AT_ONCE)):
+            rows = self.log_probs([self.extract(window.samples) for window in group])
+            for window, row in zip(group, rows, strict=True):
+                yield row[window.own_steps(len(row), step=step)], window.own_samples
 
     def extract(self, samples: Floats) -> Floats:
         """Returns what the network takes of samples [num_samples] at 16 kHz: float32 [T, F].
@@ -131,10 +227,14 @@ class Recognizer:
         for row, length in zip(logits, logit_lengths, strict=True):
             yield log_softmax(row[:length])
 
-    def _transcript(self, log_probs: Floats, duration_s: float) -> Transcript:
-        hypothesis = self._decoder(log_probs)
+    def _transcript(self, log_probs: Floats, samples: Floats) -> Transcript:
+        duration_s = len(samples) / SAMPLE_RATE
+        if self.num_texts > 1:
+            found = self._decoder.n_best(log_probs, self.num_texts)
+        else:
+            found = [self._decoder(log_probs)]
         words = words_of(
-            hypothesis,
+            found[0],
             self.vocabulary,
             features=self.features,
             duration_s=duration_s,
@@ -142,8 +242,23 @@ class Recognizer:
         )
         return Transcript(
             text=" ".join(word.text for word in words),
-            words=words,
+            words=tuple(map(self._judged, to_edges(words, samples, sample_rate=SAMPLE_RATE))),
             duration_s=duration_s,
             language=self.text.language,
+            log_probability=found[0].log_probability,
+            alternatives=tuple(map(self._alternative, found)) if self.num_texts > 1 else (),
+        )
+
+    def _judged(self, word: Word) -> Word:
+        """Returns a word with its certainty corrected."""
+        if word.probability is None:
+            return word
+        return dataclasses.replace(word, probability=self.confidence(word.probability))
+
+    def _alternative(self, hypothesis: Hypothesis) -> Alternative:
+        return Alternative(
+            text=" ".join(self.vocabulary.decode(hypothesis.tokens).split()),
+            score=hypothesis.score,
             log_probability=hypothesis.log_probability,
+            lm_log_probability=hypothesis.lm_log_probability,
         )

@@ -1,10 +1,11 @@
 """What was said in a recording, and when."""
 
+import dataclasses
 import itertools
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +13,9 @@ import numpy.typing as npt
 from asr.decoding import Hypothesis
 from asr.features import FeatureOptions, span_s
 from asr.vocabulary import Vocabulary
+
+
+Timed = TypeVar("Timed", "Character", "Word")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,8 +41,7 @@ class Word:
         text: The word; no blank in it.
         start_s: Seconds from the start of the recording.
         end_s: The same.
-        probability: How sure the network was of its tokens, from 0 to 1: their geometric mean; None
-            where it is not known.
+        probability: How sure the recognizer was of it, from 0 to 1; None where it is not known.
         characters: The word's characters with their own times, in order; empty where not known.
     """
 
@@ -48,14 +51,60 @@ class Word:
     probability: float | None = None
     characters: tuple[Character, ...] = ()
 
+    def later(self, seconds: float, *, at_most_s: float) -> "Word":
+        """Returns the word as in a recording that begins so much earlier.
+
+        Args:
+            seconds: How much.
+            at_most_s: What its times may not exceed, by a rounding.
+        """
+
+        def moved(part: Timed) -> Timed:
+            start_s, end_s = (min(t + seconds, at_most_s) for t in (part.start_s, part.end_s))
+            return dataclasses.replace(part, start_s=start_s, end_s=end_s)
+
+        return dataclasses.replace(moved(self), characters=tuple(map(moved, self.characters)))
+
+    def to_json(self, *, characters: bool = False) -> dict[str, Any]:
+        """Returns whisper's shape: word, start, end, and as far as known its probability.
+
+        Args:
+            characters: Its characters, in the same shape, are part of it.
+        """
+        record: dict[str, Any] = {"word": self.text, **_times(self.start_s, self.end_s)}
+        if self.probability is not None:
+            record["probability"] = round(self.probability, 4)
+        if characters:
+            record["characters"] = [
+                {"character": one.text, **_times(one.start_s, one.end_s)} for one in self.characters
+            ]
+        return record
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alternative:
+    """One of the texts that a recording may hold.
+
+    Attributes:
+        text: Words separated by single spaces.
+        score: What texts are ranked by: `log_probability` with all that was fused, weighted.
+        log_probability: The network's natural log-probability of it.
+        lm_log_probability: The language model's; 0 without one.
+    """
+
+    text: str
+    score: float
+    log_probability: float
+    lm_log_probability: float
+
     def to_json(self) -> dict[str, Any]:
-        """Returns whisper's shape: word, start, end, and as far as known its probability."""
-        record = {"word": self.text, "start": round(self.start_s, 3), "end": round(self.end_s, 3)}
-        return (
-            record
-            if self.probability is None
-            else record | {"probability": round(self.probability, 4)}
-        )
+        """Returns the fields, rounded to four digits."""
+        return {
+            "text": self.text,
+            "score": round(self.score, 4),
+            "log_probability": round(self.log_probability, 4),
+            "lm_log_probability": round(self.lm_log_probability, 4),
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +117,7 @@ class Transcript:
         duration_s: Length of the recording in seconds.
         language: Language code of the model's text settings.
         log_probability: Natural logarithm of the hypothesis's probability.
+        alternatives: The best texts, this one first; empty where they were not asked for.
     """
 
     text: str
@@ -75,23 +125,34 @@ class Transcript:
     duration_s: float
     language: str
     log_probability: float
+    alternatives: tuple[Alternative, ...] = ()
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self, *, characters: bool = False) -> dict[str, Any]:
         """Returns whisper's shape: text, language, and one segment with its words; none if empty.
 
         Times are rounded to milliseconds, probabilities to four digits.
+
+        Args:
+            characters: Words have their `characters` with times.
         """
-        words = [word.to_json() for word in self.words]
+        words = [word.to_json(characters=characters) for word in self.words]
         segments = []
         if words:
             start, end = words[0]["start"], words[-1]["end"]
             segments = [{"id": 0, "start": start, "end": end, "text": self.text, "words": words}]
-        return {
+        record: dict[str, Any] = {
             "text": self.text,
             "language": self.language,
             "duration": round(self.duration_s, 3),
             "segments": segments,
         }
+        if self.alternatives:
+            record["alternatives"] = [one.to_json() for one in self.alternatives]
+        return record
+
+
+def _times(start_s: float, end_s: float) -> dict[str, float]:
+    return {"start": round(start_s, 3), "end": round(end_s, 3)}
 
 
 def words_of(

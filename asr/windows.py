@@ -16,9 +16,9 @@ from asr.audio import SAMPLE_RATE
 
 Samples = npt.NDArray[np.float32]
 
-MIN_S, MAX_S = 10.0, 24.0
-"""Seconds of its own a window has. Networks learn from utterances of this length; a minute would
-cost no less to compute, and its statistics would mix speakers."""
+MIN_S, MAX_S = 12.0, 36.0
+"""Seconds of its own a window has. Networks learn from utterances of this length; longer windows
+would cost no less to compute, and their statistics would mix speakers."""
 CONTEXT_S = 1.0
 """Seconds heard on either side: a network's view of a step seldom reaches further."""
 _FRAME_S = 0.01
@@ -39,6 +39,11 @@ class Window:
     samples: Samples
     start: int
     own: tuple[int, int]
+
+    @property
+    def own_samples(self) -> Samples:
+        """The samples of the window's own part."""
+        return self.samples[self.own[0] - self.start : self.own[1] - self.start]
 
     def own_steps(self, num_steps: int, *, step: int) -> slice:
         """Returns which of the network's steps are the window's own.

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipelines.baseline import read_baseline
+from pipelines.choices import AS_IT_IS, add_choices, choices_of
 from pipelines.pairing import (
     AllowMissing,
     add_scoring_arguments,
@@ -89,6 +90,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='exit with 1 if "wer > 0.12", "wer > 12%% or cer > 5%%", "worse than REPORT", …',
     )
     parser.add_argument("--quiet", action="store_true", help="show no progress")
+    add_choices(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -279,6 +281,8 @@ def _check(arguments: argparse.Namespace) -> None:
     finished = (arguments.hyp, arguments.ref)
     if not ((all(of_model) and not any(finished)) or (all(finished) and not any(of_model))):
         raise UsageError("expected either --model MODEL MANIFEST, or --hyp FILE --ref FILE")
+    if not arguments.model and choices_of(arguments) != AS_IT_IS:
+        raise UsageError("expected --model with what is said about decoding, received --hyp")
 
 
 def _evaluate_model(arguments: argparse.Namespace) -> "tuple[Evaluation, BatchRecognizer]":
@@ -289,7 +293,7 @@ def _evaluate_model(arguments: argparse.Namespace) -> "tuple[Evaluation, BatchRe
     # What cannot be scored is refused before an hour is spent on it.
     texts_of(utterances_by_id(utterances))
     baseline = read_baseline(arguments.baseline) if arguments.baseline else None
-    recognizer = load_recognizer(arguments.model)
+    recognizer = load_recognizer(arguments.model, choices=choices_of(arguments))
     text = text_options(arguments, recognizer.text)
     found = evaluate_recognizer(
         recognizer,

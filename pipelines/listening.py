@@ -3,7 +3,7 @@
 import dataclasses
 import hashlib
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -86,7 +86,31 @@ class Listener:
         if len(shown) != len(recordings):  # it recognises in another way
             shown = [None] * len(recordings)
         self._show([])
-        return [_noted(*one) for one in zip(transcripts, recordings, shown, strict=True)]
+        return [
+            _noted(
+                transcript,
+                estimate_snr_db(samples, sample_rate=SAMPLE_RATE),
+                _digest(samples.tobytes()).digest(),
+                log_probs,
+            )
+            for transcript, samples, log_probs in zip(transcripts, recordings, shown, strict=True)
+        ]
+
+    def transcribe_blocks(self, blocks: Iterable[Samples], /) -> Transcript:
+        """Transcribes a recording of any length; of such a one only the digest is noted.
+
+        Raises:
+            AsrError: As the recognizer does.
+        """
+        digest = _digest()
+
+        def passing() -> Iterator[Samples]:
+            for block in blocks:
+                digest.update(block.tobytes())
+                yield block
+
+        transcript = self._recognizer.transcribe_blocks(passing())
+        return _noted(transcript, None, digest.digest(), None)
 
     def hear(self, result: Result) -> None:
         """Takes a result."""
@@ -101,14 +125,20 @@ class Listener:
         self._shown.log_probs = log_probs
 
 
-def _noted(transcript: Transcript, samples: Samples, log_probs: Floats | None) -> NotedTranscript:
+def _noted(
+    transcript: Transcript, snr_db: float | None, digest: bytes, log_probs: Floats | None
+) -> NotedTranscript:
     names = [field.name for field in dataclasses.fields(transcript)]
     return NotedTranscript(
         **{name: getattr(transcript, name) for name in names},
-        snr_db=estimate_snr_db(samples, sample_rate=SAMPLE_RATE),
-        digest=hashlib.blake2b(samples.tobytes(), digest_size=16).digest(),
+        snr_db=snr_db,
+        digest=digest,
         log_probs=log_probs,
     )
+
+
+def _digest(content: bytes = b"") -> hashlib.blake2b:
+    return hashlib.blake2b(content, digest_size=16)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

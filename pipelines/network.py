@@ -5,6 +5,7 @@ A trained model is computed by ONNX Runtime where it has been exported, else by 
 
 import contextlib
 import faulthandler
+import functools
 import importlib.util
 import os
 import re
@@ -22,6 +23,7 @@ from asr.bundle import NETWORK_FILE, Bundle, open_bundle
 from asr.errors import BundleError, MissingExtraError, OptionsError
 from asr.onnx_network import has_onnx, onnx_recognizer
 from asr.recognizer import Recognizer
+from pipelines.choices import AS_IT_IS, Choices
 
 if TYPE_CHECKING:
     import keras
@@ -129,7 +131,11 @@ def load_network(folder: Path) -> "keras.Model":
 
 
 def load_recognizer(
-    name_or_folder: str | Path, *, engine: Engine = "auto", threads: int | None = None
+    name_or_folder: str | Path,
+    *,
+    engine: Engine = "auto",
+    threads: int | None = None,
+    choices: Choices = AS_IT_IS,
 ) -> Recognizer:
     """Opens a model by name or folder, with its network.
 
@@ -139,22 +145,33 @@ def load_recognizer(
             has been exported, else Keras. Where "auto" has to do without an export that is there,
             a line on the error stream says why.
         threads: Processor cores for ONNX Runtime to use; all that are to be had if left out.
+        choices: How to decode, where that is not as the model says.
 
     Raises:
+        UsageError: The choices contradict each other or what the model is.
         BundleError: There is no such model, or a file of it is broken.
+        LanguageModelError: Its language model is broken, or the one chosen is.
+        VocabularyError: A hotword cannot be spelt.
         MissingExtraError: What computes it is not installed.
     """
-    bundle = open_bundle(name_or_folder)
+    bundle, choices = choices.applied(open_bundle(name_or_folder))
+    of_onnx = functools.partial(
+        onnx_recognizer,
+        bundle,
+        threads=threads,
+        hotwords=choices.hotwords,
+        num_texts=choices.num_texts,
+    )
     if engine == "onnx":
-        return onnx_recognizer(bundle, threads=threads)
+        return of_onnx()
     if engine == "auto" and has_onnx(bundle.folder):
         try:
-            return onnx_recognizer(bundle, threads=threads)
+            return of_onnx()
         except (BundleError, MissingExtraError) as error:
             if not _can_use_keras(bundle.folder):
                 raise
             print(f"asr: {error}; using Keras, which is slower", file=sys.stderr)
-    return recognizer_of(bundle, load_network(bundle.folder))
+    return recognizer_of(bundle, load_network(bundle.folder), choices=choices)
 
 
 def _can_use_keras(folder: Path) -> bool:
@@ -167,8 +184,13 @@ def _can_use_keras(folder: Path) -> bool:
     return True
 
 
-def recognizer_of(bundle: Bundle, model: Any) -> Recognizer:
+def recognizer_of(bundle: Bundle, model: Any, *, choices: Choices = AS_IT_IS) -> Recognizer:
     """Joins an opened bundle with its network.
+
+    Args:
+        bundle: The model; of the choices only what a bundle cannot say is taken.
+        model: Its network, a Keras model.
+        choices: How to decode.
 
     Raises:
         BundleError: The network's shape is not the one the bundle's settings call for.
@@ -186,12 +208,8 @@ def recognizer_of(bundle: Bundle, model: Any) -> Recognizer:
             f"{expected[1]} tokens, as {bundle.folder.name}'s settings and vocabulary say, "
             f"received one from {received[0]} to {received[1]}"
         )
-    return Recognizer(
-        features=bundle.features,
-        text=bundle.text,
-        vocabulary=bundle.vocabulary,
-        decoding=bundle.decoding,
-        network=KerasNetwork(model),
+    return Recognizer.of(
+        bundle, KerasNetwork(model), hotwords=choices.hotwords, num_texts=choices.num_texts
     )
 
 

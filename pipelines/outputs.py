@@ -29,11 +29,13 @@ class Output(contextlib.AbstractContextManager["Output"]):
     Args:
         form: `txt`, or `json` for whisper's shape (with an `id` if there are several).
         several: Whether a reader has to be told which recording a line belongs to.
+        characters: In JSON, words have their characters with times.
     """
 
-    def __init__(self, form: Form, *, several: bool) -> None:
+    def __init__(self, form: Form, *, several: bool, characters: bool = False) -> None:
         self._form = form
         self._several = several
+        self._characters = characters
 
     def write(self, result: Result) -> None:
         """Takes the next result; a failure leaves nothing here."""
@@ -41,10 +43,15 @@ class Output(contextlib.AbstractContextManager["Output"]):
             return
         key = result.utterance.id if self._several else None
         if self._form == "json":
-            line = _as_json(result.transcript, key)
+            line = self._as_json(result.transcript, key)
         else:
             line = f"{printable(key)}: {result.transcript.text}" if key else result.transcript.text
         print(line, flush=True)
+
+    def _as_json(self, transcript: Transcript, key: str | None = None) -> str:
+        named = {} if key is None else {"id": key}
+        record = named | transcript.to_json(characters=self._characters)
+        return json.dumps(record, ensure_ascii=False)
 
     def __exit__(
         self,
@@ -63,6 +70,7 @@ class Files(Output):
         form: `txt` for a line of text, `json` for whisper's shape.
         utterances: The recordings.
         overwrite: Replace files that are there.
+        characters: In JSON, words have their characters with times.
 
     Raises:
         UsageError: Two recordings would write one file, or a file is there already.
@@ -75,8 +83,9 @@ class Files(Output):
         utterances: Sequence[Utterance],
         *,
         overwrite: bool,
+        characters: bool = False,
     ) -> None:
-        super().__init__(form, several=False)
+        super().__init__(form, several=False, characters=characters)
         writers: dict[Path, Utterance] = {}
         for target, utterance in zip(targets, utterances, strict=True):
             if target in writers:
@@ -98,7 +107,7 @@ class Files(Output):
         target = next(self._targets)
         if result.transcript is not None:
             as_json = self._form == "json"
-            text = _as_json(result.transcript) if as_json else result.transcript.text
+            text = self._as_json(result.transcript) if as_json else result.transcript.text
             write_text(target, f"{text}\n")
 
 
@@ -133,6 +142,8 @@ class Lines(Output):
         utterance, transcript = result.utterance, result.transcript
         extra = {key: value for key, value in utterance.extra.items() if key != "error"}
         extra["pred_text"] = transcript.text if transcript else ""
+        if transcript is not None and transcript.alternatives:
+            extra["alternatives"] = [one.to_json() for one in transcript.alternatives]
         if transcript is None:
             extra["error"] = result.failure
         elif utterance.duration_s is None:
@@ -157,6 +168,7 @@ def make_output(
     *,
     named_by_id: bool,
     overwrite: bool,
+    characters: bool = False,
 ) -> Output:
     """Returns the output that a path stands for.
 
@@ -168,6 +180,7 @@ def make_output(
         named_by_id: Whether files in a folder have their utterance's id as name, or that of the
             recording.
         overwrite: Replace files that are there.
+        characters: In whisper's JSON, words have their characters with times.
 
     Raises:
         UsageError: Two recordings would write one file, a file is there already, or one is where
@@ -175,7 +188,7 @@ def make_output(
         ManifestError: An id cannot be a file's name.
     """
     if path is None:
-        return Output(form, several=len(utterances) > 1)
+        return Output(form, several=len(utterances) > 1, characters=characters)
     if path.suffix == ".jsonl":
         return Lines(path, overwrite=overwrite)
     if path.suffix in (".txt", ".json") and not path.is_dir():
@@ -185,24 +198,19 @@ def make_output(
                 f"received {path}"
             )
         form = "txt" if path.suffix == ".txt" else "json"
-        return Files([path], form, utterances, overwrite=overwrite)
+        return Files([path], form, utterances, overwrite=overwrite, characters=characters)
     if path.exists() and not path.is_dir():
         raise UsageError(f"-o: expected a folder, received the file {path}")
     if named_by_id:
         targets = [_inside(path, f"{item.id}.{form}") for item in utterances]
     else:
         targets = [path / f"{item.audio.stem}.{form}" for item in utterances]
-    return Files(targets, form, utterances, overwrite=overwrite)
+    return Files(targets, form, utterances, overwrite=overwrite, characters=characters)
 
 
 def printable(text: str) -> str:
     """Returns a name fit for a line on a terminal: control characters become `?`."""
     return "".join(character if character.isprintable() else "?" for character in text)
-
-
-def _as_json(transcript: Transcript, key: str | None = None) -> str:
-    named = {} if key is None else {"id": key}
-    return json.dumps(named | transcript.to_json(), ensure_ascii=False)
 
 
 def _inside(folder: Path, name: str) -> Path:

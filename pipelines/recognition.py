@@ -5,7 +5,6 @@ through the network and are decoded, each group by a thread of its own. Results 
 of the recordings, and what is held at a time does not depend on how many there are.
 """
 
-import math
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
@@ -19,11 +18,10 @@ import numpy.typing as npt
 from asr.audio import SAMPLE_RATE, audio_info
 from asr.errors import AsrError
 from asr.manifest import Utterance
-from asr.recognizer import check_duration
 from asr.text import TextOptions
 from asr.transcript import Transcript
 from pipelines.progress import AUDIO_SECONDS, Progress
-from pipelines.speech import load_speech
+from pipelines.speech import load_speech, stream_speech
 
 Samples = npt.NDArray[np.float32]
 Reason = str
@@ -31,21 +29,20 @@ Reason = str
 # Audio of a group; the recognizer makes batches of like length out of it. Only a single recording
 # may be longer.
 _GROUP_S = 120.0
+# A longer recording is never held as a whole.
+_STREAMED_S = 300.0
 # Groups being recognised side by side: while the network has one, another's features are extracted
 # or its text is decoded. More than two share the cores without keeping them any busier.
 _NUM_WORKERS = 2
 # Read while all workers are busy; a third group, since reading is faster than all else.
 _MAX_WAITING = _NUM_WORKERS + 1
-# Lowest rate of any speech codec: a file that is smaller than its longest permitted recording at
-# this rate need not be opened to know that it is not too long.
+# Lowest rate of any speech codec: a file that is smaller than a long recording at this rate need
+# not be opened to know that it is none.
 _MIN_BYTES_PER_S = 75
 
 
 class BatchRecognizer(Protocol):
-    """What is needed of a recognizer. It is called from several threads at once.
-
-    Where it has a `max_duration_s`, recordings beyond it are refused before they are read.
-    """
+    """What is needed of a recognizer. It is called from several threads at once."""
 
     @property
     def text(self) -> TextOptions:
@@ -53,6 +50,9 @@ class BatchRecognizer(Protocol):
 
     def transcribe_batch(self, recordings: Sequence[Samples], /) -> Sequence[Transcript]:
         """Transcribes recordings, float32 [num_samples] at 16 kHz, in their order."""
+
+    def transcribe_blocks(self, blocks: Iterable[Samples], /) -> Transcript:
+        """Transcribes a recording of any length, in blocks float32 [num_samples] at 16 kHz."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,10 +154,9 @@ def recognise(
 
 
 def _results(recognizer: BatchRecognizer, utterances: Iterable[Utterance]) -> Iterator[Result]:
-    limit_s = getattr(recognizer, "max_duration_s", math.inf)
     pool = ThreadPoolExecutor(_NUM_WORKERS, thread_name_prefix="recognition")
     waiting: deque[tuple[int, Future[list[Result]]]] = deque()
-    groups = _groups(utterances, limit_s=limit_s)
+    groups = _groups(utterances)
     try:
         while True:
             # A long recording counts for many: nothing is read beside it.
@@ -179,27 +178,37 @@ def _results(recognizer: BatchRecognizer, utterances: Iterable[Utterance]) -> It
         pool.shutdown(cancel_futures=True)
 
 
+@dataclass(frozen=True, slots=True)
+class _Stream:
+    """A recording that is read while it is recognised."""
+
+    utterance: Utterance
+
+
 @dataclass(slots=True)
 class _Group:
     """Recordings that are recognised together, each read or with the reason why it is not."""
 
-    items: list[tuple[Utterance, Samples | Reason]] = field(default_factory=list)
+    items: list[tuple[Utterance, Samples | _Stream | Reason]] = field(default_factory=list)
     num_samples: int = 0
 
-    def add(self, utterance: Utterance, samples: Samples | Reason) -> None:
-        self.items.append((utterance, samples))
-        self.num_samples += 0 if isinstance(samples, Reason) else len(samples)
+    def add(self, utterance: Utterance, speech: Samples | _Stream | Reason) -> None:
+        self.items.append((utterance, speech))
+        if isinstance(speech, _Stream):
+            self.num_samples += round(_group_samples())
+        elif not isinstance(speech, Reason):
+            self.num_samples += len(speech)
 
 
 def _group_samples() -> float:
     return _GROUP_S * SAMPLE_RATE
 
 
-def _groups(utterances: Iterable[Utterance], *, limit_s: float) -> Iterator[_Group]:
+def _groups(utterances: Iterable[Utterance]) -> Iterator[_Group]:
     """Yields groups as they are asked for, and holds on to none."""
     group = _Group()
     for utterance in utterances:
-        group.add(utterance, _read(utterance, limit_s=limit_s))
+        group.add(utterance, _read(utterance))
         if not group.num_samples or group.num_samples >= _group_samples():
             full, group = group, _Group()
             yield full
@@ -208,37 +217,46 @@ def _groups(utterances: Iterable[Utterance], *, limit_s: float) -> Iterator[_Gro
         yield group
 
 
-def _read(utterance: Utterance, *, limit_s: float) -> Samples | Reason:
+def _read(utterance: Utterance) -> Samples | _Stream | Reason:
     try:
-        _check_length(utterance, limit_s=limit_s)
-        return load_speech(utterance)
+        return _Stream(utterance) if _is_long(utterance) else load_speech(utterance)
     except AsrError as error:
         return str(error)  # the error itself holds on to what was read
 
 
-def _check_length(utterance: Utterance, *, limit_s: float) -> None:
-    """Refuses a recording that is too long, before it takes the memory."""
+def _is_long(utterance: Utterance) -> bool:
+    """Whether a recording is better read while it is recognised."""
     duration_s = utterance.duration_s
     if duration_s is None:
         path = utterance.audio
-        if not path.is_file() or path.stat().st_size <= limit_s * _MIN_BYTES_PER_S:
-            return
+        if not path.is_file() or path.stat().st_size <= _STREAMED_S * _MIN_BYTES_PER_S:
+            return False
         duration_s = audio_info(path).duration_s - utterance.offset_s
-    check_duration(duration_s, at_most_s=limit_s)
+    return duration_s > _STREAMED_S
 
 
 def _results_of(recognizer: BatchRecognizer, group: _Group) -> list[Result]:
-    recordings = [samples for _, samples in group.items if not isinstance(samples, Reason)]
+    recordings = [speech for _, speech in group.items if isinstance(speech, np.ndarray)]
     outcomes = iter(_transcribe(recognizer, recordings))
     results = []
-    for utterance, samples in group.items:
-        outcome = samples if isinstance(samples, Reason) else next(outcomes)
+    for utterance, speech in group.items:
+        if isinstance(speech, _Stream):
+            outcome = _transcribe_stream(recognizer, speech)
+        else:
+            outcome = speech if isinstance(speech, Reason) else next(outcomes)
         if isinstance(outcome, Reason):
             results.append(Result(utterance=utterance, failure=outcome))
         else:
             results.append(Result(utterance=utterance, transcript=outcome))
     group.items.clear()  # the pool holds on to the group for a moment longer than to its samples
     return results
+
+
+def _transcribe_stream(recognizer: BatchRecognizer, stream: _Stream) -> Transcript | Reason:
+    try:
+        return recognizer.transcribe_blocks(stream_speech(stream.utterance))
+    except AsrError as error:
+        return str(error)
 
 
 def _transcribe(

@@ -1,12 +1,13 @@
 """An utterance's stretch of its recording, read the same way by every program."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from asr.audio import SAMPLE_RATE, load_audio, resample
+from asr.audio import SAMPLE_RATE, load_audio, resample, stream_audio
 from asr.manifest import Utterance
 
 Samples = npt.NDArray[np.float32]
@@ -35,6 +36,17 @@ def load_speech(utterance: Utterance | Stretch, *, speed: float = 1.0) -> Sample
         utterance.audio, offset_s=utterance.offset_s, duration_s=utterance.duration_s
     )
     return at_speed(samples, speed)
+
+
+def stream_speech(utterance: Utterance) -> Iterator[Samples]:
+    """Reads the same samples block by block, for recordings of any length.
+
+    Raises:
+        AudioError: The recording cannot be read; what only its end can tell, at the end.
+    """
+    return stream_audio(
+        utterance.audio, offset_s=utterance.offset_s, duration_s=utterance.duration_s
+    )
 
 
 def at_speed(samples: Samples, speed: float) -> Samples:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from asr.errors import AudioError, ManifestError
+from pipelines.choices import add_choices, choices_of
 from pipelines.usage import UsageError
 
 if TYPE_CHECKING:
@@ -22,7 +23,8 @@ with the recording in front if there are several (talk.wav: text), or to -o:
   NAME.jsonl    one file: a manifest with what was heard as pred_text
   NAME.txt, NAME.json
                 one file, for one recording
-JSON is in whisper's shape: text, and segments with words and their times.
+JSON is in whisper's shape: text, and segments with words, their times, and how
+sure each is (0 to 1).
 
 A recording that cannot be transcribed stops nothing: it is listed at the end,
 with its reason. In NAME.jsonl it has an empty pred_text, and the reason as
@@ -37,6 +39,7 @@ examples:
   asr transcribe --model runs/mine *.flac -o texts   texts/NAME.txt each
   asr transcribe --model runs/mine *.flac -o texts --output-format json
   asr transcribe --model runs/mine test.jsonl -o heard.jsonl
+  asr transcribe --model runs/mine talk.wav --hotwords names.txt --lm lm.ngram
 """
 
 MANIFESTS = (".jsonl", ".json", ".csv")
@@ -74,7 +77,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="processor cores for ONNX Runtime (default: all)",
     )
+    parser.add_argument(
+        "--n-best",
+        type=int,
+        default=1,
+        metavar="N",
+        help="in JSON, the N best texts as alternatives (beam search)",
+    )
+    parser.add_argument(
+        "--character-times", action="store_true", help="in whisper's JSON, times of characters too"
+    )
     parser.add_argument("--quiet", action="store_true", help="show no progress")
+    add_choices(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -91,6 +105,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     if arguments.threads is not None and arguments.threads < 1:
         raise UsageError(f"--threads: expected a number from 1 on, received {arguments.threads}")
+    choices = choices_of(arguments)
+    _check_shown(arguments)
     is_list = _is_list(arguments.inputs)
     utterances = _listed(arguments) if is_list else _recordings(arguments.inputs)
     output = make_output(
@@ -99,12 +115,13 @@ def run(arguments: argparse.Namespace) -> int:
         utterances,
         named_by_id=is_list,
         overwrite=arguments.overwrite,
+        characters=arguments.character_times,
     )
     from pipelines.network import load_recognizer
     from pipelines.recognition import transcribe
 
     recognizer = load_recognizer(
-        arguments.model, engine=arguments.engine, threads=arguments.threads
+        arguments.model, engine=arguments.engine, threads=arguments.threads, choices=choices
     )
     # Text on a terminal is progress enough, and a live line would run into it.
     quiet = arguments.quiet or (arguments.output is None and sys.stdout.isatty())
@@ -121,6 +138,18 @@ def run(arguments: argparse.Namespace) -> int:
         _say_failures(failures, len(utterances))
     _say_score(utterances, heard, recognizer)
     return 1 if failures else 0
+
+
+def _check_shown(arguments: argparse.Namespace) -> None:
+    """Refuses to work out what the output would not show."""
+    suffix = arguments.output.suffix if arguments.output else ""
+    is_whisper = suffix == ".json" or (
+        suffix not in (".jsonl", ".txt") and arguments.output_format == "json"
+    )
+    if arguments.character_times and not is_whisper:
+        raise UsageError("--character-times: expected --output-format json, or -o NAME.json")
+    if arguments.n_best > 1 and not is_whisper and suffix != ".jsonl":
+        raise UsageError("--n-best: expected JSON to write them to: --output-format json")
 
 
 def _is_list(inputs: Sequence[Path]) -> bool:

@@ -1,5 +1,6 @@
 """Model folders: found by path and by name, and refused with the file that is wrong."""
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,16 +9,19 @@ import tomli_w
 
 from asr.bundle import (
     CARD_FILE,
+    LANGUAGE_MODEL_FILE,
     RECIPE_FILE,
     VOCABULARY_FILE,
     Bundle,
     list_bundles,
     model_folders,
     open_bundle,
+    open_language_model,
     write_settings,
 )
+from asr.confidence import Calibration
 from asr.decoding import DecodingOptions
-from asr.errors import BundleError
+from asr.errors import BundleError, LanguageModelError
 from asr.features import FeatureOptions
 from asr.text import TextOptions
 from asr.vocabulary import Vocabulary
@@ -205,3 +209,48 @@ def test_a_card_cannot_keep_a_model_from_being_used(
     card.unlink()
     make_card(card)
     assert "\xff" not in open_bundle(tmp_path / "mine").card
+
+
+ARPA = """\\data\\
+ngram 1=4
+
+\\1-grams:
+-1\t<s>
+-1\t</s>
+-1\t<unk>
+-0.5\ta
+
+\\end\\
+"""
+
+
+def test_a_language_model_is_opened_for_a_beam_alone(tmp_path: Path) -> None:
+    bundle = open_bundle(model(tmp_path / "mine"))
+    assert bundle.language_model_file is None
+    assert bundle.open_language_model() is None
+    (tmp_path / "mine" / LANGUAGE_MODEL_FILE).write_text(ARPA)
+    bundle = open_bundle(tmp_path / "mine")
+    found = bundle.open_language_model()
+    assert found is not None
+    assert found.word_id("a") is not None
+    greedy = dataclasses.replace(bundle, decoding=DecodingOptions())
+    assert greedy.open_language_model() is None
+
+
+def test_a_broken_language_model_is_named(tmp_path: Path) -> None:
+    model(tmp_path / "mine")
+    (tmp_path / "mine" / LANGUAGE_MODEL_FILE).write_text("words")
+    with pytest.raises(LanguageModelError, match=LANGUAGE_MODEL_FILE):
+        open_bundle(tmp_path / "mine").open_language_model()
+    with pytest.raises(LanguageModelError, match="nothing.arpa"):
+        open_language_model(tmp_path / "nothing.arpa")
+
+
+def test_confidence_is_checked_like_the_other_settings(tmp_path: Path) -> None:
+    folder = model(tmp_path / "mine")
+    assert open_bundle(folder).confidence == Calibration()
+    recipe = (folder / RECIPE_FILE).read_text()
+    (folder / RECIPE_FILE).write_text(f"{recipe}\n[confidence]\nslope = 0.5\nbias = -1\n")
+    assert open_bundle(folder).confidence == Calibration(slope=0.5, bias=-1.0)
+    (folder / RECIPE_FILE).write_text(f"{recipe}\n[confidence]\nslope = -1\n")
+    assert "[confidence]" in refusal(folder)

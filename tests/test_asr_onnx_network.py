@@ -106,10 +106,7 @@ def test_a_recording_beyond_memory_is_refused(
     recognizer = asr.load(exported)
     step_samples = FEATURES.hop_length * FEATURES.stack
     noise = np.random.default_rng(0).uniform(-0.5, 0.5, 20 * step_samples).astype(np.float32)
-    assert recognizer.max_duration_s == pytest.approx(steps * step_samples / 16_000)
     recognizer.transcribe(noise[: 5 * step_samples])
-    with pytest.raises(AudioError, match="at once, for which there is the memory"):
-        recognizer.transcribe(noise)
     with pytest.raises(AudioError, match="at most 7 steps of features at once, received 20"):
         recognizer.log_probs([recognizer.extract(noise)[:20]])
 

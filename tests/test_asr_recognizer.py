@@ -1,5 +1,6 @@
 """Samples in, transcripts out, with a network that is a plain function."""
 
+import dataclasses
 import re
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asr.audio import SAMPLE_RATE, resample, write_wav
+from asr.confidence import Calibration
 from asr.decoding import DecodingOptions
 from asr.errors import AudioError, DecodingError, VocabularyError
 from asr.features import FeatureOptions, extract, step_s
@@ -176,3 +178,132 @@ def test_log_softmax_is_in_one_place() -> None:
         if re.search(r"def log_softmax|\.(log_)?softmax\(|logsumexp", path.read_text("utf-8"))
     ]
     assert places == ["asr/recognizer.py"]
+
+
+def test_several_texts_are_shown_best_first() -> None:
+    options = DecodingOptions(method="beam", beam_width=8)
+    alone = recognizer(decoding=options).transcribe(noise(8_000))
+    assert alone.alternatives == ()
+    found = recognizer(decoding=options, num_texts=5).transcribe(noise(8_000))
+    texts = [one.text for one in found.alternatives]
+    assert texts[0] == found.text == alone.text
+    assert 1 < len(set(texts)) == len(texts) <= 5
+    scores = [one.score for one in found.alternatives]
+    assert scores == sorted(scores, reverse=True)
+    assert found.alternatives[0].log_probability == found.log_probability
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"num_texts": 0},
+        {"num_texts": 2},
+        {"num_texts": 4, "decoding": DecodingOptions(method="beam", beam_width=3)},
+        {"hotwords": {"ab": 1.0}},
+    ],
+)
+def test_what_the_decoder_cannot_do_is_refused(options: dict[str, Any]) -> None:
+    with pytest.raises(DecodingError):
+        recognizer(**options)
+
+
+def test_hotwords_are_heard() -> None:
+    """Heard as they nearly were, so much heavier than the network they may weigh."""
+    options = DecodingOptions(method="beam", beam_width=32, min_token_log_prob=-np.inf)
+    samples = noise(4_000)
+    assert "dada" not in recognizer(decoding=options).transcribe(samples).text.split()
+    machine = recognizer(decoding=options, hotwords={"dada": 500.0})
+    assert "dada" in machine.transcribe(samples).text.split()
+
+
+def test_certainty_is_corrected_and_nothing_else() -> None:
+    plain = recognizer().transcribe(noise(16_000))
+    unsure = recognizer(confidence=Calibration(slope=0.5, bias=-1.0)).transcribe(noise(16_000))
+    assert plain.words
+    for word, other in zip(plain.words, unsure.words, strict=True):
+        assert word.probability is not None
+        expected = Calibration(slope=0.5, bias=-1.0)(word.probability)
+        assert other == dataclasses.replace(word, probability=expected)
+
+
+@given(st.integers(1, 20_000), st.sampled_from([8_000, 16_000]))
+def test_times_run_forward_within_the_recording(num_samples: int, rate: int) -> None:
+    options = FEATURES
+    if rate == 8_000:
+        options = FeatureOptions(
+            sample_rate=rate, n_fft=256, win_length=200, hop_length=80, fmax=3800
+        )
+    transcript = recognizer(features=options).transcribe(noise(num_samples, num_samples))
+    times = [time for word in transcript.words for time in (word.start_s, word.end_s)]
+    assert times == sorted(times)
+    assert all(0 <= time <= transcript.duration_s for time in times)
+    for word in transcript.words:
+        inner = [time for one in word.characters for time in (one.start_s, one.end_s)]
+        assert inner == sorted(inner)
+        assert (inner[0], inner[-1]) == (word.start_s, word.end_s)
+        assert "".join(one.text for one in word.characters) == word.text
+
+
+def test_a_long_recording_is_heard_the_same_however_it_comes() -> None:
+    """As one array, among others, or block by block; a short one as a batch gives it."""
+    machine = recognizer()
+    for seconds in (0.01, 3.0, 36.0, 37.0, 100.3):
+        samples = noise(round(seconds * SAMPLE_RATE))
+        whole = machine.transcribe(samples)
+        blocks = [samples[at : at + 70_001] for at in range(0, len(samples), 70_001)]
+        assert machine.transcribe_blocks(blocks) == whole
+        other = noise(8_000, seed=1)
+        assert machine.transcribe_batch([other, samples, other]) == [
+            *(machine.transcribe(other), whole, machine.transcribe(other))
+        ]
+        times = [time for word in whole.words for time in (word.start_s, word.end_s)]
+        assert times == sorted(times)
+        assert whole.duration_s == len(samples) / SAMPLE_RATE
+        assert not times or times[-1] <= whole.duration_s
+
+
+def test_no_word_is_lost_or_said_twice_at_a_seam() -> None:
+    """Beeps of one letter each, at known times, through the windows of two minutes."""
+    pitches = dict(zip("abcd", (500, 1_000, 2_000, 4_000), strict=True))
+    letters = [*"abcdbadcacbd" * 10]
+    at_s = np.cumsum(np.random.default_rng(0).uniform(0.5, 1.6, len(letters)))
+    samples = np.random.default_rng(1).normal(0, 1e-3, round((at_s[-1] + 1) * SAMPLE_RATE))
+    for letter, start_s in zip(letters, at_s, strict=True):
+        begin = round(start_s * SAMPLE_RATE)
+        times = np.arange(SAMPLE_RATE // 4) / SAMPLE_RATE
+        samples[begin : begin + len(times)] += 0.3 * np.sin(2 * np.pi * pitches[letter] * times)
+    options = FeatureOptions(n_mfcc=40, normalise="none", stack=3)
+
+    def hears_beeps(features: Floats, lengths: Ints) -> tuple[Floats, Ints]:
+        frames = features.reshape(*features.shape[:2], 3, 40)[:, :, 1] @ _cosines()
+        logits = np.zeros((*features.shape[:2], len(LETTERS)), np.float32)
+        logits[:, :, LETTERS.blank_id] = 10.0
+        loud = frames.max(axis=2) > -5
+        bands = frames.argmax(axis=2)
+        for letter, band in _bands(options, pitches).items():
+            (token,) = LETTERS.encode(letter)
+            logits[:, :, token] = np.where(loud & (abs(bands - band) <= 2), 20.0, 0.0)
+        return logits, lengths
+
+    heard = recognizer(hears_beeps, features=options).transcribe(samples.astype(np.float32))
+    assert heard.text.replace(" ", "") == "".join(letters)
+
+
+def _cosines() -> Floats:
+    """Turns 40 cepstral coefficients back into decibels of 40 bands (an orthonormal DCT)."""
+    bands, coefficients = np.arange(40), np.arange(40)[:, None]
+    basis = np.sqrt(2 / 40) * np.cos(np.pi * coefficients * (bands + 0.5) / 40)
+    basis[0] /= np.sqrt(2)
+    cosines: Floats = basis.astype(np.float32)
+    return cosines
+
+
+def _bands(options: FeatureOptions, pitches: dict[str, int]) -> dict[str, int]:
+    """Returns the mel band in which each letter's tone is loudest."""
+    times = np.arange(SAMPLE_RATE) / SAMPLE_RATE
+    found = {}
+    for letter, pitch in pitches.items():
+        tone = (0.3 * np.sin(2 * np.pi * pitch * times)).astype(np.float32)
+        frames = extract(tone, options).reshape(-1, 40) @ _cosines()
+        found[letter] = int(frames[len(frames) // 2].argmax())
+    return found

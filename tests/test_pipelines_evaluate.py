@@ -2,7 +2,7 @@
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -49,6 +49,9 @@ class FakeRecognizer:
             )
             for n in tenths
         ]
+
+    def transcribe_blocks(self, blocks: Iterable[Samples]) -> Transcript:
+        return self.transcribe_batch([np.concatenate(list(blocks))])[0]
 
 
 def utterance(key: str, text: str | None, **more: object) -> Utterance:
@@ -335,7 +338,7 @@ def test_what_utf8_cannot_hold_does_not_stop_the_report(tmp_path: Path) -> None:
 @pytest.fixture
 def fake_model(monkeypatch: pytest.MonkeyPatch) -> FakeRecognizer:
     recognizer = FakeRecognizer()
-    monkeypatch.setattr("pipelines.network.load_recognizer", lambda _: recognizer)
+    monkeypatch.setattr("pipelines.network.load_recognizer", lambda _, **__: recognizer)
     return recognizer
 
 

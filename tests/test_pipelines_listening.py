@@ -3,7 +3,7 @@
 import copy
 import dataclasses
 import weakref
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -163,6 +163,21 @@ class Deaf:
             Transcript(text="a", words=(), duration_s=0.3, language="en", log_probability=-1.0)
             for _ in recordings
         ]
+
+    def transcribe_blocks(self, blocks: Iterable[Floats]) -> Transcript:
+        return self.transcribe_batch([np.concatenate(list(blocks))])[0]
+
+
+def test_a_long_recording_is_known_by_its_samples(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    items = recorded(tmp_path, "a", "b")
+    whole, streamed = (Listener(Deaf(), num_utterances=2) for _ in range(2))
+    recognise(whole, items, hear=whole.hear, quiet=True)
+    monkeypatch.setattr("pipelines.recognition._STREAMED_S", 0.01)
+    recognise(streamed, items, hear=streamed.hear, quiet=True)
+    assert streamed.digests == whole.digests
+    assert streamed.snr_db == {"u000": None, "u001": None}
 
 
 def test_any_recognizer_can_be_listened_to(tmp_path: Path) -> None:

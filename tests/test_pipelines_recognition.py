@@ -2,7 +2,7 @@
 
 import threading
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +41,9 @@ class Listener:
             )
             for n in lengths
         ]
+
+    def transcribe_blocks(self, blocks: Iterable[Samples]) -> Transcript:
+        return self.transcribe_batch([np.concatenate(list(blocks))])[0]
 
 
 def utterances_of(lengths: Sequence[int], *, known: bool = True) -> list[Utterance]:
@@ -159,20 +162,28 @@ def test_no_more_than_a_few_groups_or_one_long_recording_are_held(
     assert max(held[8:]) <= 30 + 5
 
 
-def test_a_recording_that_is_too_long_is_refused_before_it_is_read(
+def test_a_long_recording_is_read_while_it_is_recognised(
     reading: list[Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    listener = Listener()
-    listener.max_duration_s = 5.0  # type: ignore[attr-defined]
-    assert heard(transcribe(listener, utterances_of([5, 6]), quiet=True)) == [
-        "5",
-        "is 6 s long: expected at most 5 s at once, for which there is the memory; "
-        "cut it into parts",
+    monkeypatch.setattr(recognition, "_STREAMED_S", 5.0)
+    asked: list[tuple[Path, float, float | None]] = []
+
+    def stream(path: Path, *, offset_s: float, duration_s: float | None) -> Iterator[Samples]:
+        asked.append((path, offset_s, duration_s))
+        yield from (np.zeros(SAMPLE_RATE, np.float32) for _ in range(int(path.name)))
+        if path.name == "7":
+            raise AudioError("7: ends in the middle")
+
+    monkeypatch.setattr(speech, "stream_audio", stream)
+    listener = Listener(8)
+    assert heard(transcribe(listener, utterances_of([5, 6, 7, 8, 1]), quiet=True)) == [
+        *("5", "6", "7: ends in the middle", "cannot hear 8", "1")
     ]
-    assert len(reading) == 1
+    assert [path.name for path in reading] == ["5", "1"]
+    assert asked[0] == (Path("6"), 0.0, 6.0)
     # Where the manifest does not say, the headers do, for files of a size that makes it possible.
     path = tmp_path / "3"
-    for size, seconds, asked in ((300, 99.0, False), (400, 6.0, True), (400, 5.0, True)):
+    for size, seconds, is_asked in ((300, 99.0, False), (400, 6.0, True), (400, 5.0, True)):
         looked: list[Path] = []
 
         def info(path: Path, seconds: float = seconds, looked: list[Path] = looked) -> AudioInfo:
@@ -183,11 +194,10 @@ def test_a_recording_that_is_too_long_is_refused_before_it_is_read(
 
         monkeypatch.setattr(recognition, "audio_info", info)
         path.write_bytes(bytes(size))
-        (result,) = transcribe(
-            listener, [Utterance(id="u", audio=path, duration_s=None)], quiet=True
-        )
-        assert bool(looked) is asked
-        assert bool(result.failure) is (asked and seconds > 5)
+        asked.clear()
+        list(transcribe(listener, [Utterance(id="u", audio=path, duration_s=None)], quiet=True))
+        assert bool(looked) is is_asked
+        assert bool(asked) is (is_asked and seconds > 5)
 
 
 def test_groups_are_recognised_side_by_side_and_come_out_in_order() -> None:

@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +16,9 @@ from asr.errors import DecodingError
 from asr.hypotheses import read_hypotheses
 from asr.manifest import read_manifest
 from asr.text import TextOptions
-from asr.transcript import Transcript, Word
+from asr.transcript import Alternative, Character, Transcript, Word
 from pipelines import cli, network
+from pipelines.choices import AS_IT_IS, Choices
 
 Samples = npt.NDArray[np.float32]
 Command = Callable[..., int]
@@ -44,6 +45,9 @@ class Listener:
             )
             for n in tenths
         ]
+
+    def transcribe_blocks(self, blocks: Iterable[Samples]) -> Transcript:
+        return self.transcribe_batch([np.concatenate(list(blocks))])[0]
 
 
 @pytest.fixture
@@ -445,8 +449,78 @@ def test_engine_and_threads_are_handed_on(
     assert asr("a.wav") == 0
     assert asr("a.wav", "--engine", "onnx", "--threads", "3") == 0
     assert given == [
-        {"engine": "auto", "threads": None},
-        {"engine": "onnx", "threads": 3},
+        {"engine": "auto", "threads": None, "choices": AS_IT_IS},
+        {"engine": "onnx", "threads": 3, "choices": AS_IT_IS},
     ]
     assert asr("a.wav", "--threads", "0") == 2
     assert "--threads: expected a number from 1 on, received 0" in capsys.readouterr().err
+
+
+def test_what_is_said_about_decoding_is_handed_on(
+    asr: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[object] = []
+
+    def load(_: object, *, choices: object, **__: object) -> Listener:
+        given.append(choices)
+        return Listener()
+
+    monkeypatch.setattr(network, "load_recognizer", load)
+    spoken("a.wav", 1)
+    Path("names.txt").write_text("Ada\t7\n")
+    words = ("--hotwords", "names.txt", "--n-best", "3", "--output-format", "json")
+    assert asr("a.wav", *words) == 0
+    assert asr("a.wav", "--lm", "l.ngram", "--alpha", "0.7", "--beta", "2") == 0
+    assert given == [
+        Choices(hotwords={"Ada": 7.0}, num_texts=3),
+        Choices(language_model=Path("l.ngram"), alpha=0.7, beta=2.0),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (("--character-times",), "--output-format json"),
+        (("--character-times", "-o", "all.jsonl"), "--output-format json"),
+        (("--n-best", "2", "-o", "a.txt"), "JSON"),
+        (("--n-best", "0"), "from 1 on"),
+        (("--decoding", "greedy", "--alpha", "1"), "--decoding beam with --alpha"),
+        (("--hotwords", "nowhere.txt"), "nowhere.txt"),
+    ],
+)
+def test_what_could_not_be_shown_or_done_is_refused(
+    refusing: Command, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], named: str
+) -> None:
+    spoken("a.wav", 1)
+    assert refusing("a.wav", *words) in (1, 2)
+    assert named in capsys.readouterr().err
+
+
+def test_alternatives_and_characters_are_in_the_json(
+    asr: Command, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    best = Alternative(text="a", score=-1.0, log_probability=-2.0, lm_log_probability=-3.0)
+    heard = Transcript(
+        text="a",
+        words=(
+            Word(
+                text="a",
+                start_s=0.0,
+                end_s=0.1,
+                characters=(Character(text="a", start_s=0.0, end_s=0.1),),
+            ),
+        ),
+        duration_s=0.1,
+        language="en",
+        log_probability=-2.0,
+        alternatives=(best,),
+    )
+    monkeypatch.setattr(Listener, "transcribe_batch", lambda _, batch: [heard] * len(batch))
+    spoken("a.wav", 1)
+    assert asr("a.wav", "--output-format", "json", "--character-times", "--quiet") == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["alternatives"] == [best.to_json()]
+    (word,) = shown["segments"][0]["words"]
+    assert word["characters"] == [{"character": "a", "start": 0.0, "end": 0.1}]
+    assert asr("a.wav", "-o", "a.jsonl", "--quiet") == 0
+    assert records("a.jsonl")[0]["alternatives"] == [best.to_json()]

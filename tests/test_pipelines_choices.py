@@ -1,0 +1,95 @@
+"""What a command line says about decoding, and what a model makes of it."""
+
+import argparse
+from pathlib import Path
+
+import pytest
+
+from asr.bundle import Bundle
+from asr.decoding import DecodingOptions
+from asr.features import FeatureOptions
+from asr.text import TextOptions
+from asr.vocabulary import Vocabulary
+from pipelines.choices import AS_IT_IS, Choices, add_choices, choices_of
+from pipelines.usage import UsageError
+
+
+def bundle(decoding: DecodingOptions, language_model_file: Path | None = None) -> Bundle:
+    return Bundle(
+        folder=Path("m"),
+        recipe={},
+        features=FeatureOptions(),
+        text=TextOptions(),
+        decoding=decoding,
+        vocabulary=Vocabulary.from_characters(" abc"),
+        language_model_file=language_model_file,
+    )
+
+
+def parsed(*words: str) -> Choices:
+    parser = argparse.ArgumentParser()
+    add_choices(parser)
+    return choices_of(parser.parse_args(words))
+
+
+def test_nothing_said_leaves_all_to_the_model() -> None:
+    model = bundle(DecodingOptions(method="beam", beam_width=3), Path("m/lm.ngram"))
+    assert parsed() == AS_IT_IS
+    assert AS_IT_IS.applied(model) == (model, AS_IT_IS)
+
+
+@pytest.mark.parametrize(
+    "words", [("--lm", "x"), ("--beam-width", "4"), ("--decoding", "beam", "--lm", "x")]
+)
+def test_what_needs_a_beam_has_one(words: tuple[str, ...]) -> None:
+    applied, _ = parsed(*words).applied(bundle(DecodingOptions()))
+    assert applied.decoding.method == "beam"
+
+
+def test_the_rest_stays_as_the_model_says() -> None:
+    model = bundle(DecodingOptions(method="beam", beam_width=3, beta=2.0), Path("m/lm.ngram"))
+    applied, _ = parsed("--alpha", "0.9").applied(model)
+    assert applied.decoding == DecodingOptions(method="beam", beam_width=3, alpha=0.9, beta=2.0)
+    assert applied.language_model_file == Path("m/lm.ngram")
+    applied, _ = parsed("--lm", "other.ngram").applied(model)
+    assert applied.language_model_file == Path("other.ngram")
+
+
+def test_greedy_lets_go_of_what_only_a_beam_can_do() -> None:
+    options = DecodingOptions(method="beam", words=("a", "b"))
+    applied, _ = parsed("--decoding", "greedy").applied(bundle(options))
+    assert (applied.decoding.method, applied.decoding.words) == ("greedy", ())
+    assert applied.open_language_model() is None
+
+
+def test_hotwords_are_in_the_models_words(tmp_path: Path) -> None:
+    (tmp_path / "w.txt").write_text("CAB!\t2\n")
+    choices = parsed("--hotwords", str(tmp_path / "w.txt"))
+    applied, chosen = choices.applied(bundle(DecodingOptions()))
+    assert chosen.hotwords == {"cab": 2.0}
+    assert applied.decoding.method == "beam"
+
+
+@pytest.mark.parametrize(
+    ("choices", "named"),
+    [
+        (Choices(alpha=1.0), "--lm FILE"),
+        (Choices(beta=1.0), "--lm FILE"),
+        (Choices(num_texts=17), "--beam-width widens it"),
+        (Choices(beam_width=0), "beam_width of at least 1"),
+        (Choices(language_model=Path("x"), alpha=-1.0), "alpha from 0 on"),
+    ],
+)
+def test_what_does_not_fit_the_model_is_a_mistake_of_the_command(
+    choices: Choices, named: str
+) -> None:
+    with pytest.raises(UsageError) as caught:
+        choices.applied(bundle(DecodingOptions()))
+    assert named in str(caught.value)
+
+
+def test_greedy_and_a_beams_arguments_contradict_each_other() -> None:
+    with pytest.raises(UsageError, match="--decoding beam with --n-best"):
+        Choices(method="greedy", num_texts=2)
+    with pytest.raises(UsageError, match="--decoding beam with --lm"):
+        parsed("--decoding", "greedy", "--lm", "x")
