@@ -1,8 +1,9 @@
 """A model in few bytes: numbers rounded to a code book, what follows from the rest left out.
 
-Log-probabilities and back-offs of each order are replaced by the number of a bin; the bins hold
-equally many of them, and a bin's value is their mean (as KenLM's quantised tries have it). The
-suffix of every node is found again when the model is unpacked.
+Log-probabilities and back-offs of each order are replaced by the number of a bin, whose value is
+the mean of those in it. Where values are dense bins are narrow, by the cube root of the density:
+that makes the mean square of what rounding changes the least (Panter and Dite 1951). The suffix of
+every node is found again when the model is unpacked.
 """
 
 from collections.abc import Mapping
@@ -17,6 +18,7 @@ from asr.lm.words import Words
 from asr.options import require
 
 MIN_BITS, MAX_BITS = 4, 16
+_NUM_CELLS = 1 << 16
 
 Array = npt.NDArray[Any]
 
@@ -72,9 +74,11 @@ def _coded(values: Floats, bits: int) -> tuple[Array, Floats]:
     different = np.unique(values)
     if len(different) <= 1 << bits:
         return _smallest(np.searchsorted(different, values)), different
-    # By rank, equal values together: a bin never splits what is the same.
-    ranks = np.searchsorted(np.sort(values), values)
-    codes = (ranks << bits) // len(values)
+    low, high = different[0], different[-1]
+    cells = ((values - low) * ((_NUM_CELLS - 1) / (high - low))).astype(np.int64)
+    weight = np.cbrt(np.bincount(cells, minlength=_NUM_CELLS))
+    middle = np.cumsum(weight) - weight / 2
+    codes = (middle / weight.sum() * (1 << bits)).astype(np.int64)[cells]
     used, codes = np.unique(codes, return_inverse=True)
     sums = np.bincount(codes, values, minlength=len(used))
     book = sums / np.bincount(codes, minlength=len(used))
