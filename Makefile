@@ -38,8 +38,9 @@ format: $(VENV)/.ready ## repair what ruff can repair
 	$(RUN) ruff check --fix
 	$(RUN) ruff format
 
-bench: $(VENV)/.ready ## measure against peers, side by side in one run
-	$(RUN) benchmarks
+# For some of them: make bench BENCH="train_step --quick"
+bench: .venv-bench/.ready ## measure against peers, side by side in one run, in an environment with them
+	.venv-bench/bin/python -m benchmarks $(BENCH)
 
 # Universal: one file for all platforms and Pythons, by markers. --no-config: each pin is to be a release
 # of the public index, whatever other index this machine may have configured.
@@ -58,3 +59,9 @@ $(VENV)/.ready: pyproject.toml constraints.txt $(if $(call in_place,$(VENV)),,FO
 
 .venv-jax/.ready: pyproject.toml constraints.txt $(if $(call in_place,.venv-jax),,FORCE)
 	@tools/set-up.sh .venv-jax jax test
+
+# PyTorch for CPUs: the one on PyPI brings gigabytes for GPUs along. pip is told by an index, uv by name.
+TORCH_INDEX := https://download.pytorch.org/whl/cpu
+.venv-bench/.ready: pyproject.toml constraints.txt $(if $(call in_place,.venv-bench),,FORCE)
+	@PIP_EXTRA_INDEX_URL="$$PIP_EXTRA_INDEX_URL $(TORCH_INDEX)" UV_TORCH_BACKEND=cpu \
+	  tools/set-up.sh .venv-bench train peers

@@ -1,14 +1,21 @@
-"""The benchmarks, listed and run: `python -m benchmarks [NAME …]`; without a name, all of them."""
+"""The benchmarks, listed and run: `python -m benchmarks [NAME …]`; without a name, all of them.
+
+A benchmark that takes more options than `--quick` is also a program: `python -m benchmarks.NAME`.
+"""
 
 import argparse
 import importlib
+import inspect
 
 PROGRAMS = {
     "end_to_end": "recordings to text with a model of one's own: speed and memory",
     "features": "MFCCs with deltas and normalisation, against librosa's own functions",
     "inference": "the network alone on ONNX Runtime, against PyTorch's LSTM",
     "scoring": "100,000 utterances scored and reported; counts against NIST's sclite",
+    "train_step": "a training step inside fit, against PyTorch's LSTM and stock Keras",
 }
+QUICK = {"inference", "scoring", "train_step"}
+"""Those that have a short form."""
 
 
 def main() -> None:
@@ -20,12 +27,16 @@ def main() -> None:
         epilog="\n".join(f"  {name:10} {what}" for name, what in PROGRAMS.items()),
     )
     parser.add_argument("names", nargs="*", metavar="NAME", help="one of those listed below")
-    names = parser.parse_args().names or list(PROGRAMS)
+    parser.add_argument("--quick", action="store_true", help="the short form, where there is one")
+    arguments = parser.parse_args()
+    names = arguments.names or list(PROGRAMS)
     if unknown := sorted(set(names) - PROGRAMS.keys()):
         parser.error(f"no benchmark {', '.join(unknown)}; there are: {', '.join(PROGRAMS)}")
     for name in names:
         print(f"{name}: {PROGRAMS[name]}")
-        importlib.import_module(f"benchmarks.{name}").main()
+        program = importlib.import_module(f"benchmarks.{name}").main
+        options = ["--quick"] if arguments.quick and name in QUICK else []
+        program(*[options] if inspect.signature(program).parameters else [])
 
 
 if __name__ == "__main__":

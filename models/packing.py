@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-BLOCK_FRAMES = 8
+BLOCK_FRAMES = 16
 """Frames of a block: more of them mean fewer calls, but more slots behind the ends of rows."""
 
 ROW_STEP = 4

@@ -6,7 +6,7 @@ from typing import Any, TextIO
 
 from pipelines.progress import duration_text
 
-COLUMNS = "epoch    loss  dev loss  dev WER  dev CER    speed  time left"
+COLUMNS = "epoch    loss  dev loss  dev WER  dev CER    speed  waiting  time left"
 
 
 class TrainingLog:
@@ -40,6 +40,7 @@ class TrainingLog:
         self.line(
             f"{row['epoch']:5d}  {row['loss']:6.3f}    {row['dev_loss']:6.3f}  "
             f"{100 * row['dev_wer']:6.2f}%  {100 * row['dev_cer']:6.2f}%  {row['speed']:6.0f}x  "
+            f"{100 * row['waiting_share']:6.1f}%  "
             f"{duration_text(left_s):>9}{'  best so far' if is_best else ''}"
         )
         for key, reference, hypothesis in samples:
