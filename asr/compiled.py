@@ -19,25 +19,46 @@ def compiled(function: Function) -> Function:
     module, or in the user's cache folder; where none of them can be written it is made anew in
     every process.
     """
+    return _compile(function)
+
+
+def compiled_borrowing(function: Function) -> Function:
+    """Compiles a function that makes no arrays and returns none: it only borrows its caller's.
+
+    References to them are then not counted at every call, which takes a third off a search made of
+    small functions. numba refuses to compile one that makes arrays.
+    """
+    from numba.core.cpu import CPUTargetOptions
+
+    # No public name promises the option: a numba without it counts references, and is slower.
+    options = {"_nrt": False} if hasattr(CPUTargetOptions, "_nrt") else {}
+    return _compile(function, **options)
+
+
+def _compile(function: Function, **options: bool) -> Function:
     import numba
 
-    # numba notices a change of the function's own file, but not one of the files of the compiled
-    # functions it calls: their content becomes part of the name that the machine code is kept by.
-    sources = {Path(function.__code__.co_filename)}
-    for value in function.__globals__.values():
-        sources |= getattr(value, "compiled_from", frozenset())
-    function.__qualname__ += f"_{_digest(sources)}"
+    digest = _digest(function)
+    function.__qualname__ += f"_{digest}"
+    settings = {"nogil": True, "error_model": "numpy", **options}
     try:
-        dispatcher = numba.njit(cache=True, nogil=True, error_model="numpy")(function)
+        dispatcher = numba.njit(cache=True, **settings)(function)
     except RuntimeError:  # "cannot cache function": there is no place to write
-        dispatcher = numba.njit(nogil=True, error_model="numpy")(function)
-    dispatcher.compiled_from = frozenset(sources)
+        dispatcher = numba.njit(**settings)(function)
+    dispatcher.compiled_digest = digest
     result: Function = dispatcher
     return result
 
 
-def _digest(sources: set[Path]) -> str:
-    digest = hashlib.sha256()
-    for path in sorted(sources):
-        digest.update(path.read_bytes())
+def _digest(function: Callable[..., Any]) -> str:
+    """Tells apart what a function may be compiled to; part of the name that it is kept by.
+
+    numba notices a change of the function's own file, but not one of the compiled functions of
+    other files that it calls, or of the numbers that it takes from them.
+    """
+    digest = hashlib.sha256(Path(function.__code__.co_filename).read_bytes())
+    for name, value in sorted(function.__globals__.items(), key=lambda item: item[0]):
+        if isinstance(value, int | float):
+            digest.update(f"{name}={value!r}\n".encode())
+        digest.update(getattr(value, "compiled_digest", "").encode())
     return digest.hexdigest()[:12]

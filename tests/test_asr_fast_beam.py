@@ -8,12 +8,14 @@ import sys
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 
+import numba
 import numpy as np
 import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from asr.compiled import compiled_borrowing
 from asr.decoding import (
     DecodingOptions,
     Hypothesis,
@@ -238,6 +240,16 @@ def test_what_calls_a_changed_function_is_compiled_anew(tmp_path: Path) -> None:
     assert run_total(tmp_path, module="calling") == [13, 1]
 
 
+def test_what_uses_a_changed_number_is_compiled_anew(tmp_path: Path) -> None:
+    (tmp_path / "numbers_here.py").write_text("MORE = 5\n")
+    write(tmp_path, "adding", total="a + b + MORE", imports="from numbers_here import MORE")
+    write(tmp_path, "calling", total="plus(a, b)", imports="from adding import total as plus")
+    assert run_total(tmp_path, module="calling") == [8, 0]
+    assert run_total(tmp_path, module="calling") == [8, 1]
+    (tmp_path / "numbers_here.py").write_text("MORE = 6\n")
+    assert run_total(tmp_path, module="calling") == [9, 0]
+
+
 def test_a_package_that_cannot_be_written_is_cached_elsewhere(tmp_path: Path) -> None:
     folder, cache = tmp_path / "code", tmp_path / "cache"
     write(folder, "adding", total="a + b")
@@ -253,3 +265,20 @@ def test_where_nothing_can_be_written_it_is_compiled_every_time(tmp_path: Path) 
     cache.touch()
     for _ in range(2):
         assert run_total(folder, cache=cache) == [3, 0]
+
+
+def test_what_borrows_arrays_makes_none() -> None:
+    @compiled_borrowing
+    def made(size: int) -> float:
+        return float(np.zeros(size).sum())
+
+    @compiled_borrowing
+    def largest(values: Floats) -> float:
+        best = values[0]
+        for value in values:
+            best = max(best, value)
+        return float(best)
+
+    assert largest(np.array([1.0, 3.0, 2.0])) == 3.0
+    with pytest.raises(numba.TypingError):
+        made(3)

@@ -8,7 +8,7 @@ probable on.
 import numpy as np
 import numpy.typing as npt
 
-from asr.compiled import compiled
+from asr.compiled import compiled, compiled_borrowing
 from asr.decoding.fusion_kernel import (
     NUM_ADDED,
     SHOWN,
@@ -16,6 +16,8 @@ from asr.decoding.fusion_kernel import (
     Tables,
     begin,
     finish,
+    is_letter,
+    is_quiet,
     reach,
     read,
     stand,
@@ -136,7 +138,7 @@ def probable_tokens(row: Floats, blank_id: int, floor: float) -> Ints:
     return tokens[:count]
 
 
-@compiled
+@compiled_borrowing
 def largest(row: Floats) -> float:
     """Returns the largest of some numbers; numba takes a second to compile NumPy's."""
     best = NEVER
@@ -145,7 +147,7 @@ def largest(row: Floats) -> float:
     return best
 
 
-@compiled
+@compiled_borrowing
 def set_floors(
     floors: Floats,
     nodes: Ints,
@@ -167,7 +169,7 @@ def set_floors(
             floors[place] = min(floor, best)
 
 
-@compiled
+@compiled_borrowing
 def stay(
     nodes: Ints,
     beam: Ints,
@@ -196,7 +198,7 @@ def stay(
         stayed[place, TOTAL] = log_add(blank, held)
 
 
-@compiled
+@compiled_borrowing
 def grow(
     heap: Heap,
     kept: int,
@@ -225,6 +227,7 @@ def grow(
             tokens = ways[first[state] : first[state + 1]]
         if is_fused:
             after_letter, after_space = reach(nodes, added, node, worth, settings)
+        letters_are_free = is_quiet(nodes, node, settings)
         here, reachable = added[node, SHOWN], 0.0
         for number in range(len(tokens)):
             token = int(tokens[number])
@@ -241,10 +244,10 @@ def grow(
             child = child_of(nodes, node, token)
             if child != NONE and nodes[child, PLACE] != NONE:
                 continue  # in the beam already, and reached there
-            shown = 0.0
+            shown = here
             if child != NONE:
                 shown = added[child, SHOWN]
-            elif is_fused:
+            elif is_fused and not (letters_are_free and is_letter(spelling, token)):
                 shown = read(
                     nodes,
                     added,
@@ -263,7 +266,7 @@ def grow(
     return kept
 
 
-@compiled
+@compiled_borrowing
 def keep_scores(heap: Heap, kept: int, nodes: Ints, scores: Floats, stayed: Floats) -> None:
     """Gives the candidates their log-probabilities as the next beam."""
     found, sources = heap
@@ -277,7 +280,7 @@ def keep_scores(heap: Heap, kept: int, nodes: Ints, scores: Floats, stayed: Floa
             scores[place, LAST] = scores[place, TOTAL] = found[place, ACOUSTIC]
 
 
-@compiled
+@compiled_borrowing
 def settle(
     sources: Ints,
     nodes: Ints,
@@ -290,6 +293,7 @@ def settle(
 ) -> int:
     """Makes the candidates the beam, with nodes for those that are new; counts the nodes."""
     first, ways, target = lexicon
+    spelling, words, expected, hotwords, worth, settings, model = tables
     for place in range(len(sources)):
         node, token = int(sources[place, 0]), int(sources[place, 1])
         if token != NONE:
@@ -304,13 +308,26 @@ def settle(
                             nodes[node, STATE] = target[way]
                 added[node, SHOWN] = 0.0
                 if is_fused:
-                    stand(nodes, added, parent, token, node, tables)
+                    stand(
+                        nodes,
+                        added,
+                        parent,
+                        token,
+                        node,
+                        spelling,
+                        words,
+                        expected,
+                        hotwords,
+                        worth,
+                        settings,
+                        model,
+                    )
         beam[place] = node
         nodes[node, PLACE] = place
     return num_nodes
 
 
-@compiled
+@compiled_borrowing
 def log_add(a: float, b: float) -> float:
     """Returns log(exp(a) + exp(b)) without leaving the logarithm."""
     if a < b:

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from asr.compiled import compiled
+from asr.compiled import compiled_borrowing
 from asr.decoding.fusion_tables import (
     ADVANCE,
     ALPHA,
@@ -27,7 +27,7 @@ from asr.decoding.fusion_tables import (
     WORD_ID,
     WORDS_WITHIN,
 )
-from asr.decoding.prefix_kernel import CONTEXT, HOTWORD, LETTERS, WORD
+from asr.decoding.prefix_kernel import CONTEXT, HOTWORD, LETTERS, NONE, WORD
 from asr.lm.ngram_kernel import advance
 
 Floats = npt.NDArray[np.float64]
@@ -43,7 +43,7 @@ SPACE = 32
 NEVER = -np.inf
 
 
-@compiled
+@compiled_borrowing
 def begin(nodes: Ints, added: Floats, hotwords: Ints, settings: Floats) -> None:
     """Puts the empty text where it stands."""
     for column in range(NUM_ADDED):
@@ -52,7 +52,7 @@ def begin(nodes: Ints, added: Floats, hotwords: Ints, settings: Floats) -> None:
     nodes[0, HOTWORD] = hear(hotwords, 0, SPACE)
 
 
-@compiled
+@compiled_borrowing
 def reach(
     nodes: Ints, added: Floats, node: int, worth: Floats, settings: Floats
 ) -> tuple[float, float]:
@@ -71,7 +71,7 @@ def reach(
     return hotword + begun, hotword + ended
 
 
-@compiled
+@compiled_borrowing
 def read(
     nodes: Ints,
     added: Floats,
@@ -121,10 +121,40 @@ def read(
     return word, letters, context, hotword, earned, language, ahead, shown
 
 
-@compiled
-def stand(nodes: Ints, added: Floats, node: int, token: int, child: int, tables: Tables) -> None:
+@compiled_borrowing
+def is_letter(spelling: Ints, token: int) -> bool:
+    """Whether a token is a single character that is no space."""
+    return bool(spelling[token, 0] == 1 and spelling[token, 1] != SPACE)
+
+
+@compiled_borrowing
+def is_quiet(nodes: Ints, node: int, settings: Floats) -> bool:
+    """Whether a letter adds nothing: no hotword has begun, and there is no language model."""
+    return bool(settings[HAS_MODEL] == 0.0 and nodes[node, HOTWORD] == 0)
+
+
+@compiled_borrowing
+def stand(
+    nodes: Ints,
+    added: Floats,
+    node: int,
+    token: int,
+    child: int,
+    spelling: Ints,
+    words: Ints,
+    expected: Floats,
+    hotwords: Ints,
+    worth: Floats,
+    settings: Floats,
+    model: Any,
+) -> None:
     """Fills in where a node's new child stands, and what is added to it."""
-    spelling, words, expected, hotwords, worth, settings, model = tables
+    if is_quiet(nodes, node, settings) and is_letter(spelling, token):
+        nodes[child, WORD], nodes[child, LETTERS] = NONE, nodes[node, LETTERS] + 1
+        nodes[child, CONTEXT], nodes[child, HOTWORD] = 0, 0
+        for column in range(NUM_ADDED):
+            added[child, column] = added[node, column]
+        return
     word, letters, context, hotword, earned, language, ahead, shown = read(
         nodes, added, node, token, spelling, words, expected, hotwords, worth, settings, model
     )
@@ -134,7 +164,7 @@ def stand(nodes: Ints, added: Floats, node: int, token: int, child: int, tables:
     added[child, AHEAD], added[child, SHOWN] = ahead, shown
 
 
-@compiled
+@compiled_borrowing
 def finish(nodes: Ints, added: Floats, beam: Ints, ends: Floats, tables: Tables) -> None:
     """Finds what is added to each text of the beam if it ends here, and its language's part."""
     _, words, _, hotwords, worth, settings, model = tables
@@ -158,7 +188,7 @@ def finish(nodes: Ints, added: Floats, beam: Ints, ends: Floats, tables: Tables)
         ends[place, 1] = language
 
 
-@compiled
+@compiled_borrowing
 def weighted(log_prob: float, settings: Floats) -> float:
     """Returns what a complete word adds."""
     if settings[HAS_MODEL] == 0.0 or log_prob == NEVER:  # alpha may be 0
@@ -166,7 +196,7 @@ def weighted(log_prob: float, settings: Floats) -> float:
     return float(settings[ALPHA] * log_prob + settings[BETA])
 
 
-@compiled
+@compiled_borrowing
 def word_log_prob(
     word_id: int, letters: int, context: int, settings: Floats, model: Any
 ) -> tuple[float, int]:
@@ -185,7 +215,7 @@ def word_log_prob(
     return found + spelt, context
 
 
-@compiled
+@compiled_borrowing
 def hear(hotwords: Ints, state: int, character: int) -> int:
     """Returns where the hotwords stand one character on."""
     while True:
@@ -197,7 +227,7 @@ def hear(hotwords: Ints, state: int, character: int) -> int:
         state = int(hotwords[state, FAILURE])
 
 
-@compiled
+@compiled_borrowing
 def child(trie: Ints, node: int, character: int) -> int:
     """Returns the node of a trie that a character leads to, -1 if there is none."""
     if node < 0:

@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from asr.compiled import compiled
+from asr.compiled import compiled_borrowing
 from asr.decoding.prefix_kernel import precedes
 
 Floats = npt.NDArray[np.float64]
@@ -15,7 +15,7 @@ log-probability, and the node that it is, or grows from by a token (NONE where i
 RANK, ACOUSTIC = range(2)
 
 
-@compiled
+@compiled_borrowing
 def offer(
     scores: Floats,
     sources: Ints,
@@ -48,7 +48,7 @@ def offer(
     return kept
 
 
-@compiled
+@compiled_borrowing
 def sort(scores: Floats, sources: Ints, kept: int, nodes: Ints) -> None:
     """Puts the candidates in order, the best first."""
     for place in range(kept - 1, 0, -1):
@@ -56,7 +56,7 @@ def sort(scores: Floats, sources: Ints, kept: int, nodes: Ints) -> None:
         sink(scores, sources, place, nodes)
 
 
-@compiled
+@compiled_borrowing
 def sink(scores: Floats, sources: Ints, kept: int, nodes: Ints) -> None:
     """Restores a heap whose top alone may be out of order."""
     place = 0
@@ -72,7 +72,7 @@ def sink(scores: Floats, sources: Ints, kept: int, nodes: Ints) -> None:
         place = child
 
 
-@compiled
+@compiled_borrowing
 def swap(scores: Floats, sources: Ints, a: int, b: int) -> None:
     """Exchanges two candidates."""
     for column in range(2):
@@ -80,7 +80,7 @@ def swap(scores: Floats, sources: Ints, a: int, b: int) -> None:
         sources[a, column], sources[b, column] = sources[b, column], sources[a, column]
 
 
-@compiled
+@compiled_borrowing
 def worse(scores: Floats, sources: Ints, nodes: Ints, a: int, b: int) -> bool:
     """Whether candidate a is to go before candidate b."""
     if scores[a, RANK] != scores[b, RANK]:

@@ -8,7 +8,7 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from asr.compiled import compiled
+from asr.compiled import compiled, compiled_borrowing
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int32]
@@ -34,7 +34,7 @@ def first_nodes(beam_width: int) -> Ints:
     return nodes
 
 
-@compiled
+@compiled_borrowing
 def child_of(nodes: Ints, node: int, token: int) -> int:
     """Returns the child of a node by a token, NONE if there is none yet."""
     child = int(nodes[node, CHILD])
@@ -43,7 +43,7 @@ def child_of(nodes: Ints, node: int, token: int) -> int:
     return child
 
 
-@compiled
+@compiled_borrowing
 def add_child(nodes: Ints, node: int, token: int, child: int) -> None:
     """Fills in the row of a new node."""
     nodes[child, PARENT] = node
@@ -64,7 +64,7 @@ def roomier(table: Table) -> Table:
     return larger
 
 
-@compiled
+@compiled_borrowing
 def precedes(nodes: Ints, a: int, token_a: int, b: int, token_b: int) -> bool:
     """Whether prefix a, with one token more if that is not NONE, comes before b in the dictionary.
 
