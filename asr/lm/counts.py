@@ -13,7 +13,9 @@ import numpy.typing as npt
 
 from asr.lm.trie import Ints
 
-Counts = npt.NDArray[np.int64]
+Counts = npt.NDArray[np.int32]
+Keys = npt.NDArray[np.int64]
+_PIECE = 1 << 20
 
 
 class Rows(NamedTuple):
@@ -32,7 +34,7 @@ class NgramCounts(NamedTuple):
     rows: tuple[Rows, ...]
     """Of orders 2 to N; empty for N = 1."""
     counts: Counts
-    """int64 [num_rows]: how often each n-gram of order N occurs."""
+    """int32 [num_rows]: how often each n-gram of order N occurs."""
 
     @property
     def size(self) -> int:
@@ -62,15 +64,25 @@ def count_ngrams(
     return _merge(waiting) if len(waiting) > 1 else waiting[0]
 
 
-def find(sorted_keys: Counts, wanted: Counts) -> Counts:
-    """Returns the place of each key, all of which are there.
+def keys_of(suffix: Ints, first: Ints, vocab_size: int) -> Keys:
+    """Returns int64 [num_rows], ascending with the rows of a table: suffix × vocab_size + first."""
+    keys = suffix.astype(np.int64)
+    keys *= vocab_size
+    keys += first
+    return keys
 
-    The search goes through the keys in their order: at random it would wait for memory, 20 times
-    as long.
+
+def find(keys: Keys, wanted: Keys) -> Ints:
+    """Returns the place of each wanted key, all of which are there.
+
+    They are looked for in ascending order, a piece at a time: at random, the search would wait for
+    memory, 20 times as long.
     """
-    order = np.argsort(wanted)
-    places = np.empty(len(wanted), np.int64)
-    places[order] = np.searchsorted(sorted_keys, wanted[order])
+    places = np.empty(len(wanted), np.int32)
+    for start in range(0, len(wanted), _PIECE):
+        piece = wanted[start : start + _PIECE]
+        order = np.argsort(piece)
+        places[start + order] = np.searchsorted(keys, piece[order])
     return places
 
 
@@ -79,44 +91,52 @@ def _count_block(block: Ints, order: int, vocab_size: int, begin_id: int) -> Ngr
     place = np.arange(len(block))
     start = np.maximum.accumulate(np.where(is_begin, place, 0))[~is_begin]
     place = place[~is_begin]
-    row = block[place].astype(np.int64)
+    row = block[place]
     tables: list[Rows] = []
     for back in range(1, order):
-        key = row * vocab_size + block[np.maximum(place - back, start)]
-        key, row = _ranked(key)
+        key, row = _ranked(keys_of(row, block[np.maximum(place - back, start)], vocab_size))
         tables.append(_rows(key, vocab_size))
     num_rows = len(tables[-1].first) if tables else vocab_size
-    return NgramCounts(vocab_size, tuple(tables), np.bincount(row, minlength=num_rows))
+    counts = np.bincount(row, minlength=num_rows).astype(np.int32)
+    return NgramCounts(vocab_size, tuple(tables), counts)
 
 
 def _merge(parts: list[NgramCounts]) -> NgramCounts:
     vocab_size = parts[0].vocab_size
-    places = [np.arange(vocab_size) for _ in parts]
+    places = [np.arange(vocab_size, dtype=np.int32) for _ in parts]
     tables: list[Rows] = []
     for level in range(len(parts[0].rows)):
-        keys = [
-            place[part.rows[level].suffix] * vocab_size + part.rows[level].first
-            for part, place in zip(parts, places, strict=True)
+        rows = [part.rows[level] for part in parts]
+        renumbered = [
+            Rows(place[one.suffix], one.first) for one, place in zip(rows, places, strict=True)
         ]
-        key, row = _ranked(np.concatenate(keys))
-        tables.append(_rows(key, vocab_size))
-        places = np.split(row, np.cumsum([len(one) for one in keys[:-1]]))
-    counts = np.zeros(len(tables[-1].first) if tables else vocab_size, np.int64)
+        merged = np.concatenate([keys_of(*one, vocab_size) for one in renumbered])
+        merged.sort()
+        merged = merged[_is_new(merged)]
+        tables.append(_rows(merged, vocab_size))
+        places = [find(merged, keys_of(*one, vocab_size)) for one in renumbered]
+    counts = np.zeros(len(tables[-1].first) if tables else vocab_size, np.int32)
     for part, place in zip(parts, places, strict=True):
         counts[place] += part.counts  # a part has no row twice
     return NgramCounts(vocab_size, tuple(tables), counts)
 
 
-def _ranked(key: Counts) -> tuple[Counts, Counts]:
+def _ranked(keys: Keys) -> tuple[Keys, Ints]:
     """Returns the different keys, ascending, and the place of each key among them."""
-    order = np.argsort(key)
-    ascending = key[order]
-    is_new = np.concatenate([np.ones(1, bool), ascending[1:] != ascending[:-1]])
-    place = np.empty(len(key), np.int64)
+    order = np.argsort(keys)
+    ascending = keys[order]
+    is_new = _is_new(ascending)
+    place = np.empty(len(keys), np.int32)
     place[order] = np.cumsum(is_new) - 1
     return ascending[is_new], place
 
 
-def _rows(key: Counts, vocab_size: int) -> Rows:
+def _is_new(ascending: Keys) -> npt.NDArray[np.bool_]:
+    is_new = np.ones(len(ascending), bool)
+    np.not_equal(ascending[1:], ascending[:-1], out=is_new[1:])
+    return is_new
+
+
+def _rows(key: Keys, vocab_size: int) -> Rows:
     suffix, first = np.divmod(key, vocab_size)
     return Rows(suffix.astype(np.int32), first.astype(np.int32))

@@ -4,12 +4,13 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from asr.lm.corpus import Corpus
-from asr.lm.counts import count_ngrams
+from asr.lm.counts import NgramCounts, count_ngrams
 from asr.lm.kneser_ney import Discounts, EstimationOptions, estimate
 from asr.lm.ngram import BEGIN, NgramModel
+from asr.lm.words import Words
 
-BLOCK_WORDS = 1 << 22
-"""Words that are counted at a time: about 300 MB of memory."""
+BLOCK_WORDS = 1 << 21
+"""Words that are counted at a time: about 100 MB of memory."""
 
 
 class Estimation(NamedTuple):
@@ -38,16 +39,25 @@ def estimate_model(
     Raises:
         LanguageModelError: The text has no words.
     """
-    words = corpus.vocabulary(max_words=options.vocab_size, min_count=options.min_count)
     tell = tell or (lambda _: None)
-    tell(f"counting the {options.order}-grams of {corpus.num_words:,} words")
+    words = corpus.vocabulary(max_words=options.vocab_size, min_count=options.min_count)
     begin_id = words.index(BEGIN)
+    # The counts have no name here: they are let go of as soon as the estimate needs them no more.
+    found = estimate(
+        _count(corpus, words, options, tell), thresholds=options.thresholds, begin_id=begin_id
+    )
+    return Estimation(NgramModel(found.trie, words), found.discounts, found.num_counted)
+
+
+def _count(
+    corpus: Corpus, words: Words, options: EstimationOptions, tell: Callable[[str], None]
+) -> NgramCounts:
+    tell(f"counting the {options.order}-grams of {corpus.num_words:,} words")
     counts = count_ngrams(
         corpus.blocks(words, max_words=BLOCK_WORDS),
         order=options.order,
         vocab_size=len(words),
-        begin_id=begin_id,
+        begin_id=words.index(BEGIN),
     )
     tell(f"estimating from {counts.size:,} different {options.order}-grams")
-    found = estimate(counts, thresholds=options.thresholds, begin_id=begin_id)
-    return Estimation(NgramModel(found.trie, words), found.discounts, found.num_counted)
+    return counts

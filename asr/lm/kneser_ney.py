@@ -20,7 +20,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from asr.lm.counts import Counts, NgramCounts, find
+from asr.lm.counts import Counts, Keys, NgramCounts, find, keys_of
 from asr.lm.trie import Floats, Ints, Trie
 from asr.options import require
 
@@ -97,20 +97,20 @@ def estimate(counts: NgramCounts, *, thresholds: Sequence[int], begin_id: int) -
             falling, the first 0.
         begin_id: The id of `<s>`.
     """
+    vocab_size = counts.vocab_size
     tables = _adjust(counts, begin_id)
-    num_counted = [
-        int(np.count_nonzero(tables[0].adjusted)),
-        *(len(one.adjusted) for one in tables[1:]),
-    ]
+    del counts  # memory goes with what is alive from here on
+    num_counted = [int(np.count_nonzero(table.adjusted)) for table in tables]
     discounts = [discounts_of(table.adjusted) for table in tables]
-    levels = [_unigrams(tables[0], discounts[0], begin_id)]
-    context = np.zeros(counts.vocab_size, np.int64)
-    keys = np.arange(counts.vocab_size)
-    for order, table in enumerate(tables[1:], start=2):
-        context = _contexts(table, context, keys, counts.vocab_size, order)
-        keys = table.suffix.astype(np.int64) * counts.vocab_size + table.first
+    table = tables.pop(0)
+    levels = [_unigrams(table, discounts[0], begin_id)]
+    context, keys = table.first, table.first.astype(np.int64)
+    while tables:
+        order, table = len(levels) + 1, tables.pop(0)
+        context = _contexts(table, context, keys, vocab_size, order)
         kept = table.actual > thresholds[order - 1]
         levels.append(_interpolated(table, context, kept, discounts[order - 1], levels[-1]))
+        keys = keys_of(table.suffix, table.first, vocab_size) if tables else keys
     while len(levels) > 1 and not len(levels[-1].word):  # all of a text's long n-grams pruned
         levels.pop()
     return Estimate(_trie(levels), tuple(discounts), tuple(num_counted))
@@ -120,7 +120,7 @@ def discounts_of(adjusted: Counts) -> Discounts:
     """Estimates the discounts of one order (equation 26 of Chen and Goodman).
 
     Args:
-        adjusted: int64 [num_ngrams], the counts; those of 0 do not matter.
+        adjusted: int32 [num_ngrams], the counts; those of 0 do not matter.
     """
     n = np.bincount(np.minimum(adjusted, 5), minlength=6)[:5].tolist()
     if not all(n[1:4]):
@@ -171,8 +171,8 @@ def _adjust(counts: NgramCounts, begin_id: int) -> list[_Table]:
         if place < len(counts.rows) - 1:
             adjusted = np.where(begins, actual, adjusted)
         tables.append(_Table(rows.suffix, rows.first, actual, adjusted))
-        adjusted = np.bincount(rows.suffix, minlength=below)
-        actual = np.bincount(rows.suffix, actual, minlength=below).astype(np.int64)
+        adjusted = np.bincount(rows.suffix, minlength=below).astype(np.int32)
+        actual = np.bincount(rows.suffix, actual, minlength=below).astype(np.int32)
     words = np.arange(counts.vocab_size, dtype=np.int32)
     tables.append(_Table(words, words, actual, adjusted))
     return _without_inner_begins(tables[::-1], begin_id)
@@ -186,7 +186,9 @@ def _without_inner_begins(tables: list[_Table], begin_id: int) -> list[_Table]:
         below = table.first
         suffix = renumber[table.suffix[good]]
         renumber = _places(good)
-        kept.append(_Table(suffix, table.first[good], table.actual[good], table.adjusted[good]))
+        actual = table.actual[good]
+        adjusted = actual if table.adjusted is table.actual else table.adjusted[good]
+        kept.append(_Table(suffix, table.first[good], actual, adjusted))
     return kept
 
 
@@ -195,19 +197,19 @@ def _places(kept: Mask) -> Ints:
     return np.where(kept, np.cumsum(kept) - 1, -1).astype(np.int32)
 
 
-def _contexts(table: _Table, below: Counts, keys: Counts, vocab_size: int, order: int) -> Counts:
+def _contexts(table: _Table, below: Ints, keys: Keys, vocab_size: int, order: int) -> Ints:
     """Returns the row, one order below, of every n-gram without its last word.
 
     Args:
         table: The n-grams.
         below: The same for the order below.
-        keys: The rows of the order below, suffix × vocab_size + first, ascending.
+        keys: Of the rows of the order below.
         vocab_size: How many words there are.
         order: The order of the n-grams.
     """
     if order == 2:
-        return table.first.astype(np.int64)
-    return find(keys, below[table.suffix] * vocab_size + table.first)
+        return table.first
+    return find(keys, keys_of(below[table.suffix], table.first, vocab_size))
 
 
 def _unigrams(table: _Table, discounts: Discounts, begin_id: int) -> _Level:
@@ -222,7 +224,7 @@ def _unigrams(table: _Table, discounts: Discounts, begin_id: int) -> _Level:
 
 
 def _interpolated(
-    table: _Table, context: Counts, kept: Mask, discounts: Discounts, below: _Level
+    table: _Table, context: Ints, kept: Mask, discounts: Discounts, below: _Level
 ) -> _Level:
     """Returns one order, and sets the back-offs of the one below."""
     num_rows = len(below.row)
