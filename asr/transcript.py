@@ -2,18 +2,17 @@
 
 import dataclasses
 import itertools
-import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
+from asr.certainty import text_log_probs, word_probability
 from asr.decoding import Hypothesis
 from asr.features import FeatureOptions, span_s
 from asr.vocabulary import Vocabulary
-
 
 Timed = TypeVar("Timed", "Character", "Word")
 
@@ -182,24 +181,30 @@ def words_of(
         for token, step in zip(hypothesis.tokens, hypothesis.frames, strict=True)
         for character in vocabulary.piece(token)
     ]
-    token_at = dict(zip(hypothesis.frames, hypothesis.tokens, strict=True))
+    given = None
+    if log_probs is not None:
+        given = text_log_probs(
+            log_probs, hypothesis.tokens, hypothesis.frames, blank_id=vocabulary.blank_id
+        )
+    runs = [[*run] for _, run in itertools.groupby(spelt, key=lambda pair: pair[0].isspace())]
     words = []
-    for is_space, run in itertools.groupby(spelt, key=lambda pair: pair[0].isspace()):
-        if not is_space:
-            characters, steps = zip(*run, strict=True)
-            start_s, _ = span_s(steps[0], features)
-            _, end_s = span_s(steps[-1], features)
-            words.append(
-                Word(
-                    text="".join(characters),
-                    start_s=max(0.0, start_s),
-                    end_s=min(end_s, duration_s),
-                    probability=None
-                    if log_probs is None
-                    else _mean(log_probs, set(steps), token_at),
-                    characters=_characters(characters, steps, features, duration_s),
-                )
+    for number, run in enumerate(runs):
+        characters, steps = zip(*run, strict=True)
+        if characters[0].isspace():
+            continue
+        around = {runs[number - 1][-1][1] if number else steps[0], *steps}
+        around.add(runs[number + 1][0][1] if number + 1 < len(runs) else steps[-1])
+        start_s, _ = span_s(steps[0], features)
+        _, end_s = span_s(steps[-1], features)
+        words.append(
+            Word(
+                text="".join(characters),
+                start_s=max(0.0, start_s),
+                end_s=min(end_s, duration_s),
+                probability=None if given is None else word_probability(given, around),
+                characters=_characters(characters, steps, features, duration_s),
             )
+        )
     return tuple(words)
 
 
@@ -220,12 +225,3 @@ def _characters(
             for text, (start, end) in zip(texts, itertools.pairwise(bounds), strict=True)
         ]
     return tuple(timed)
-
-
-def _mean(
-    log_probs: npt.NDArray[np.floating[Any]], steps: Collection[int], token_at: Mapping[int, int]
-) -> float:
-    """Returns the geometric mean of the probabilities of the tokens at these steps."""
-    total = sum(float(log_probs[step, token_at[step]]) for step in steps)
-    # A float32 log-softmax of a sure step may round to a hair above 0.
-    return min(1.0, math.exp(total / len(steps)))

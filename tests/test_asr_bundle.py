@@ -242,7 +242,7 @@ def test_a_broken_language_model_is_named(tmp_path: Path) -> None:
     (tmp_path / "mine" / LANGUAGE_MODEL_FILE).write_text("words")
     with pytest.raises(LanguageModelError, match=LANGUAGE_MODEL_FILE):
         open_bundle(tmp_path / "mine").open_language_model()
-    with pytest.raises(LanguageModelError, match="nothing.arpa"):
+    with pytest.raises(LanguageModelError, match=r"nothing\.arpa"):
         open_language_model(tmp_path / "nothing.arpa")
 
 

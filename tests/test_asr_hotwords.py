@@ -38,7 +38,7 @@ def test_a_line_that_is_none_is_named(tmp_path: Path, text: str, named: str) -> 
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
-    with pytest.raises(OptionsError, match="none.txt"):
+    with pytest.raises(OptionsError, match=r"none\.txt"):
         read_hotwords(tmp_path / "none.txt")
     (tmp_path / "bytes.txt").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(OptionsError, match="UTF-8"):

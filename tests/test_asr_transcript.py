@@ -85,10 +85,11 @@ def test_subword_pieces_bring_their_spaces() -> None:
     assert (words[1].start_s, words[1].end_s) == (words[2].start_s, words[2].end_s)
 
 
-def test_a_words_probability_is_the_geometric_mean_of_its_tokens() -> None:
+def test_a_words_probability_is_that_of_its_steps_by_tokens() -> None:
     log_probs = np.full((6, len(LETTERS)), -9.0, np.float32)
-    # "ab c": the space between counts for neither, nor do steps that no token was read from.
+    # "ab c": the space between counts for both; between letters the blank, or either of the two.
     log_probs[[0, 2, 3, 5], [2, 3, 1, 4]] = np.log([0.9, 0.4, 0.1, 1.0])
+    log_probs[[1, 4], [2, 0]] = np.log([0.7, 0.8])
     words = words_of(
         hypothesis_of([2, 3, 1, 4], [0, 2, 3, 5]),
         LETTERS,
@@ -96,7 +97,8 @@ def test_a_words_probability_is_the_geometric_mean_of_its_tokens() -> None:
         duration_s=0.06,
         log_probs=log_probs,
     )
-    assert [word.probability for word in words] == pytest.approx([math.sqrt(0.9 * 0.4), 1.0])
+    expected = [(0.9 * 0.7 * 0.4 * 0.1) ** (1 / 3), (0.1 * 0.8 * 1.0) ** (1 / 2)]
+    assert [word.probability for word in words] == pytest.approx(expected)
 
 
 def test_a_piece_counts_once_however_many_characters_it_spells() -> None:
