@@ -8,9 +8,11 @@ import importlib
 import inspect
 
 PROGRAMS = {
+    "decoding": "beam search with and without a language model, against TensorFlow's and others",
     "end_to_end": "recordings to text with a model of one's own: speed and memory",
     "features": "MFCCs with deltas and normalisation, against librosa's own functions",
     "inference": "the network alone on ONNX Runtime, against PyTorch's LSTM",
+    "language_model": "n-gram models: scores, perplexity and time against KenLM; sizes of files",
     "scoring": "100,000 utterances scored and reported; counts against NIST's sclite",
     "train_step": "a training step inside fit, against PyTorch's LSTM and stock Keras",
 }
@@ -24,7 +26,7 @@ def main() -> None:
         prog="python -m benchmarks",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         description="Measures this project against its peers, side by side in one run.",
-        epilog="\n".join(f"  {name:10} {what}" for name, what in PROGRAMS.items()),
+        epilog="\n".join(f"  {name:14} {what}" for name, what in PROGRAMS.items()),
     )
     parser.add_argument("names", nargs="*", metavar="NAME", help="one of those listed below")
     parser.add_argument("--quick", action="store_true", help="the short form, where there is one")

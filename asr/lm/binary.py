@@ -21,7 +21,7 @@ import lzma
 import mmap
 import os
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -80,19 +80,38 @@ def write_binary(path: Path | str, model: NgramModel, *, bits: int | None = None
     """
     arrays = _plain(model) if bits is None else pack(model.trie, model.words, bits=bits)
     places: dict[str, tuple[str, int, int]] = {}
-    body = bytearray()
+    offset = 0
     for name, array in arrays.items():
-        body.extend(bytes(-len(body) % _ALIGNMENT))
-        places[name] = (array.dtype.name, len(array), len(body))
-        body.extend(array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes())
-    stored = bytes(body) if bits is None else lzma.compress(body, preset=6)
-    head = _Head(places, model.order, len(stored), zlib.crc32(stored), bits is not None)
-    text = json.dumps(head._asdict()).encode()
-    start = len(MAGIC) + 8
-    text += b" " * (-(start + len(text)) % _ALIGNMENT)
+        places[name] = (array.dtype.name, len(array), offset)
+        offset += array.nbytes + -array.nbytes % _ALIGNMENT
+    body: Iterable[bytes] = _pieces(arrays.values())
+    if bits is not None:
+        body = [lzma.compress(b"".join(body))]
     with replacing(path) as aside, aside.open("wb") as file:
-        file.write(MAGIC + np.array([VERSION, len(text)], "<u4").tobytes() + text)
-        file.write(stored)
+        # The head is written twice, since it says what only the body's writing shows.
+        file.write(_head_bytes(_Head(places, model.order, 0, 0, bits is not None)))
+        num_bytes = crc32 = 0
+        for piece in body:
+            file.write(piece)
+            num_bytes, crc32 = num_bytes + len(piece), zlib.crc32(piece, crc32)
+        file.seek(0)
+        file.write(_head_bytes(_Head(places, model.order, num_bytes, crc32, bits is not None)))
+
+
+def _pieces(arrays: Iterable[Array]) -> Iterator[bytes]:
+    for array in arrays:
+        yield array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
+        yield bytes(-array.nbytes % _ALIGNMENT)
+
+
+def _head_bytes(head: _Head) -> bytes:
+    """Returns all that comes before the body, of a length that does not hang on its numbers."""
+    start = len(MAGIC) + 8
+    text = json.dumps(head._asdict()).encode()
+    spare = len(str(1 << 64)) * 2 - len(str(head.num_bytes)) - len(str(head.crc32))
+    text += b" " * spare
+    text += b" " * (-(start + len(text)) % _ALIGNMENT)
+    return MAGIC + np.array([VERSION, len(text)], "<u4").tobytes() + text
 
 
 def open_binary(path: Path | str, *, check: bool = False) -> NgramModel:
