@@ -36,7 +36,7 @@ from asr.vocabulary import Vocabulary
 from benchmarks.timing import compare
 
 BEAM_WIDTH = 100
-ALPHA, BETA = 0.5, 1.5
+ALPHA, BETA = 0.5, 0.5
 NUM_HOTWORDS = 1_000
 INSTALL = {
     "tensorflow": "pip install tensorflow-cpu",

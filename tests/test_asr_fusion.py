@@ -260,7 +260,7 @@ def test_what_is_lent_to_a_hotword_is_taken_back() -> None:
 def test_an_unknown_word_costs_more_the_longer_it_is(model: NgramModel) -> None:
     fusion = Fusion(LETTERS, language_model=model)
     short, long = fusion.finished((3, 2)), fusion.finished((3, 2, 2, 2))
-    assert -math.inf < long.language == pytest.approx(short.language - 4.0)
+    assert -math.inf < long.language == pytest.approx(short.language - 6.0)
 
 
 def test_a_fusion_goes_to_another_process(model: NgramModel) -> None:

@@ -58,8 +58,8 @@ class FusionWeights(NamedTuple):
     """
 
     alpha: float = 0.5
-    beta: float = 1.5
-    unknown_letter_log_prob: float = -2.0
+    beta: float = 0.5
+    unknown_letter_log_prob: float = -3.0
     is_closed: bool = False
 
 

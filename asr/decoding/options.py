@@ -35,9 +35,9 @@ class DecodingOptions:
     min_token_log_prob: float = -7.0
     words: tuple[str, ...] = ()
     alpha: float = 0.5
-    beta: float = 1.5
-    # Letters within English words hold about 2 nats each, as far as a word's others give them away.
-    unknown_letter_log_prob: float = -2.0
+    beta: float = 0.5
+    # A letter of English, the others unseen, holds about 2.9 nats.
+    unknown_letter_log_prob: float = -3.0
     closed_vocabulary: bool = False
 
     def __post_init__(self) -> None:
