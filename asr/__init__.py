@@ -22,6 +22,7 @@ __all__ = [
     "Utterance",
     "Vocabulary",
     "Word",
+    "align",
     "beam_search",
     "decode",
     "extract",
@@ -39,6 +40,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "asr.alignment": ("align",),
     "asr.audio": ("load_audio", "stream_audio"),
     "asr.bundle": ("Bundle", "list_bundles", "open_bundle"),
     "asr.decoding": ("DecodingOptions", "Hypothesis", "beam_search", "decode", "greedy_decode"),
@@ -55,6 +57,7 @@ _HOMES = {
 }
 
 if typing.TYPE_CHECKING:
+    from asr.alignment import align
     from asr.audio import load_audio, stream_audio
     from asr.bundle import Bundle, list_bundles, open_bundle
     from asr.decoding import DecodingOptions, Hypothesis, beam_search, decode, greedy_decode
