@@ -31,8 +31,7 @@ GRID_ENGINES = ("ours", "torch", "peak")
 BATCHES = 3
 """Batches of a cell: of one longest length, each with rows of its own."""
 ROUND_S = 3.0
-"""Short steps are repeated until a round takes about so long: an epoch is not three steps either,
-and what `fit` does at its beginning and end belongs to the epoch."""
+"""Short steps are repeated until a round takes about so long."""
 MAX_PASSES = 32
 
 
