@@ -9,7 +9,6 @@ import inspect
 
 PROGRAMS = {
     "decoding": "beam search with and without a language model, against TensorFlow's and others",
-    "decoding": "beam search with and without a language model, against TensorFlow's and others",
     "end_to_end": "recordings to text with a model of one's own: speed and memory",
     "features": "MFCCs with deltas and normalisation, against librosa's own functions",
     "inference": "the network alone on ONNX Runtime, against PyTorch's LSTM",
