@@ -35,7 +35,8 @@ class Decoder:
 
     Raises:
         DecodingError: There is a language model, or are hotwords, and the method is not `beam`; a
-            closed vocabulary and no language model; or a hotword's weight is not above 0.
+            closed vocabulary and no language model; a language model that is not laid out as
+            arrays, as KenLM's are; or a hotword's weight is not above 0.
         VocabularyError: The vocabulary cannot spell some of the options' words or of the hotwords;
             they are named.
         MissingExtraError: There are words to be spelt in subwords, and the extra `subwords` is not
@@ -150,6 +151,11 @@ def _fusion_of(
 ) -> Fusion | None:
     if language_model is None and not hotwords:
         return None
+    if language_model is not None and not hasattr(language_model, "arrays"):
+        raise DecodingError(
+            "expected a language model whose arrays the beam search can walk (an ARPA file, or "
+            f"what was made of one), received a {type(language_model).__name__}"
+        )
     for text, weight in hotwords.items():
         if not text or text != " ".join(text.split()):
             raise DecodingError(

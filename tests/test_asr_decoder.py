@@ -142,6 +142,14 @@ def test_what_does_not_belong_together_is_refused(model: NgramModel) -> None:
         decode(writing("a"), closed, blank_id=0)
 
 
+def test_a_language_model_without_arrays_is_refused() -> None:
+    class Other:
+        """Scores sentences, and no more."""
+
+    with pytest.raises(DecodingError, match=r"search can walk .* received a Other"):
+        Decoder(BEAM, LETTERS, Other())  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(
     ("hotwords", "error", "message"),
     [
