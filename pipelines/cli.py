@@ -24,6 +24,7 @@ PROGRAMS = {
     "compare": ("pipelines.compare", "say which recognizer is better, and whether that is luck"),
     "trend": ("pipelines.trend", "show how the WER moved over a series of reports"),
     "lm": ("pipelines.lm", "make a language model of text"),
+    "tune": ("pipelines.tune", "choose how a model decodes, on speech with texts"),
     "models": ("pipelines.installed", "list the models that are installed"),
 }
 

@@ -1,7 +1,7 @@
 """A recipe: all that decides how a model is trained, read and checked as a whole.
 
-A recipe is TOML. Its tables [features] [text] [decoding] belong to the recognizer and travel with
-the model; the others say where the speech is and how to train on it.
+A recipe is TOML. Its tables [features] [text] [decoding] [confidence] belong to the recognizer and
+travel with the model; the others say where the speech is and how to train on it.
 """
 
 import tomllib
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from asr.audio import SAMPLE_RATE
+from asr.confidence import Calibration
 from asr.decoding import DecodingOptions
 from asr.errors import OptionsError
 from asr.features import FeatureOptions
@@ -188,6 +189,7 @@ class Recipe:
     augment: AugmentOptions = field(default_factory=AugmentOptions)
     training: TrainingOptions = field(default_factory=TrainingOptions)
     decoding: DecodingOptions = field(default_factory=DecodingOptions)
+    confidence: Calibration = field(default_factory=Calibration)
 
     def __post_init__(self) -> None:
         rate = self.features.sample_rate
@@ -209,6 +211,7 @@ _TABLES: dict[str, type[Any]] = {
     "augment": AugmentOptions,
     "training": TrainingOptions,
     "decoding": DecodingOptions,
+    "confidence": Calibration,
 }
 
 

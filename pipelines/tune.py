@@ -1,0 +1,132 @@
+"""`asr tune`: how a model decodes best, chosen on speech with texts."""
+
+import argparse
+from pathlib import Path
+
+from pipelines.usage import UsageError
+
+DESCRIPTION = """\
+Searches the settings of decoding under which a model makes the fewest word errors
+on speech with texts: the weight of a language model (alpha), what every word adds
+(beta), and the width of the beam. Also corrects how sure it says it is of a word,
+by how often such words are right. The network runs once; the rest takes minutes.
+
+What is chosen on speech looks better on it than it is. Therefore the WER is shown
+too of each speaker decoded with what the others would have chosen, and so is the
+error of the confidences.
+
+Nothing is written unless asked: --write changes the model, -o makes a changed
+copy. Both set [decoding] and [confidence] in its recipe.toml, and put the language
+model of --lm into it, if that is of use.
+"""
+
+EXAMPLES = """\
+examples:
+  asr tune runs/mine data/dev.jsonl --lm lm.ngram
+  asr tune runs/mine data/dev.jsonl --lm lm.ngram --write
+  asr tune runs/mine data/dev.jsonl -o models/mine --surface wer.csv
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declares the command line of `asr tune`."""
+    parser.description = DESCRIPTION
+    parser.epilog = EXAMPLES
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("model", help="a model's name, its folder, or a run's")
+    parser.add_argument("manifest", type=Path, help="speech with texts: JSON lines, Kaldi, CSV")
+    parser.add_argument("--root", type=Path, help="folder that its relative paths start from")
+    parser.add_argument(
+        "--lm",
+        type=Path,
+        metavar="FILE",
+        help="a language model of asr lm, or ARPA, in place of the model's own",
+    )
+    parser.add_argument("--write", action="store_true", help="change the model")
+    parser.add_argument(
+        "-o", "--output", type=Path, metavar="FOLDER", help="write a changed copy of the model"
+    )
+    parser.add_argument(
+        "--surface",
+        type=Path,
+        metavar="FILE",
+        help="write what was tried, and its WER, as .csv or .json",
+    )
+    parser.add_argument(
+        "--engine",
+        choices=("auto", "onnx", "keras"),
+        default="auto",
+        help="what computes the network (default: auto)",
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace the --surface file")
+    parser.add_argument("--quiet", action="store_true", help="show no progress")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Runs `asr tune`.
+
+    Returns:
+        0.
+
+    Raises:
+        UsageError: The arguments contradict each other or what is there.
+        AsrError: The model, the manifest or a recording cannot be read.
+    """
+    _check(arguments)
+    from asr.bundle import open_bundle, open_language_model
+    from asr.interchange import read_utterances
+    from pipelines.network import load_recognizer
+    from pipelines.tuned_confidence import tune_confidence
+    from pipelines.tuned_model import write_surface, write_tuned
+    from pipelines.tuning import Search, hear
+    from pipelines.tuning_table import lines
+
+    bundle = open_bundle(arguments.model)
+    file = arguments.lm or bundle.language_model_file
+    language_model = None if file is None else open_language_model(file)
+    utterances = read_utterances(arguments.manifest, root=arguments.root)
+    recognizer = load_recognizer(arguments.model, engine=arguments.engine)
+    speech = hear(recognizer, utterances, quiet=arguments.quiet)
+    search = Search(
+        speech=speech,
+        vocabulary=bundle.vocabulary,
+        text=bundle.text,
+        options=bundle.decoding,
+        language_model=language_model,
+        quiet=arguments.quiet,
+    )
+    chosen = search.run()
+    confidence = tune_confidence(
+        search.decode(chosen.options),
+        speech,
+        vocabulary=bundle.vocabulary,
+        features=bundle.features,
+        text=bundle.text,
+    )
+    print("\n".join(lines(search, chosen, confidence)))
+    if arguments.surface:
+        write_surface(arguments.surface, search)
+    written = None
+    if arguments.write or arguments.output:
+        written = write_tuned(
+            bundle,
+            chosen.options,
+            calibration=confidence.calibration if confidence else None,
+            language_model_file=arguments.lm,
+            copy=arguments.output,
+        )
+    print(f"written to {written}" if written else "nothing is written without --write or -o")
+    return 0
+
+
+def _check(arguments: argparse.Namespace) -> None:
+    """Refuses what would fail only after all the work."""
+    if arguments.write and arguments.output:
+        raise UsageError("expected --write or -o, received both")
+    if arguments.output and arguments.output.exists():
+        raise UsageError(f"{arguments.output} is there already; -o makes a new folder")
+    surface = arguments.surface
+    if surface and surface.suffix not in (".csv", ".json"):
+        raise UsageError(f"--surface: expected a .csv or .json file, received {surface}")
+    if surface and surface.exists() and not arguments.overwrite:
+        raise UsageError(f"{surface} is there already; --overwrite replaces it")

@@ -1,0 +1,306 @@
+"""Search for the settings of decoding under which speech with texts is recognised best.
+
+What the network says of the speech is computed once; then a setting costs no more than decoding.
+"""
+
+import collections
+import dataclasses
+import itertools
+import os
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from asr.audio import SAMPLE_RATE
+from asr.decoder import Decoder
+from asr.decoding import DecodingOptions, Hypothesis, LanguageModel
+from asr.manifest import Utterance
+from asr.recognizer import Floats, Recognizer
+from asr.scoring import score
+from asr.text import TextOptions
+from asr.vocabulary import Vocabulary
+from pipelines.pairing import texts_of, utterances_by_id
+from pipelines.progress import AUDIO_SECONDS, Progress
+from pipelines.speech import load_speech
+
+COARSE_ALPHAS = (0.2, 0.5, 0.8, 1.1)
+COARSE_BETAS = (0.0, 1.0, 2.0, 3.0)
+COARSE_WIDTH = 32
+WIDTHS = (8, 16, 32, 64, 128)
+MAX_WIDTH = 1024
+"""Beams are doubled beyond `WIDTHS` up to here, as long as that makes fewer errors."""
+_REFINED = 2
+"""How often the steps of the grid are halved around its best point."""
+_MAX_MOVES = 8
+"""Of the best point at one step; the grid's edges are left behind this way."""
+_TOLERANCE = 0.001
+"""WER that a narrower beam may cost, as a share: half as wide is twice as fast."""
+_NUM_FOLDS = 5
+_GROUP_S = 120.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TuningSpeech:
+    """Speech with texts, as far as the network has come with it.
+
+    Attributes:
+        references: Texts by id.
+        log_probs: float32 [num_steps, vocab_size] of each utterance, by id.
+        groups: Whose utterance each is, by id; where there are not two speakers, one of five parts.
+        by_speaker: Whether the groups are speakers.
+    """
+
+    references: Mapping[str, str]
+    log_probs: Mapping[str, Floats]
+    groups: Mapping[str, str]
+    by_speaker: bool
+
+
+def hear(
+    recognizer: Recognizer, utterances: Sequence[Utterance], *, quiet: bool = False
+) -> TuningSpeech:
+    """Has a network listen to speech.
+
+    Args:
+        recognizer: Whose network.
+        utterances: The recordings, each with its text.
+        quiet: Show no progress.
+
+    Raises:
+        ScoringError: A reference has no text, or an id is there twice.
+        AudioError: A recording cannot be read.
+    """
+    by_id = utterances_by_id(utterances)
+    references = texts_of(by_id)
+    log_probs: dict[str, Floats] = {}
+    total_s = sum(item.duration_s or 0.0 for item in utterances)
+    unit = AUDIO_SECONDS if total_s else "recordings"
+    with Progress(total_s or len(by_id), unit=unit, label="listening", quiet=quiet) as progress:
+        for group in _minutes(by_id.values()):
+            features = [recognizer.extract(samples) for _, samples in group]
+            found = recognizer.log_probs(features)
+            log_probs |= {item.id: row for (item, _), row in zip(group, found, strict=True)}
+            progress.advance(sum(item.duration_s or 0.0 for item, _ in group) or len(group))
+    speakers = {key: item.speaker or "" for key, item in by_id.items()}
+    by_speaker = len(set(speakers.values())) > 1 and all(speakers.values())
+    folds = {key: str(place % _NUM_FOLDS) for place, key in enumerate(by_id)}
+    return TuningSpeech(
+        references=references,
+        log_probs=log_probs,
+        groups=speakers if by_speaker else folds,
+        by_speaker=by_speaker,
+    )
+
+
+def _minutes(utterances: Iterable[Utterance]) -> Iterator[list[tuple[Utterance, Floats]]]:
+    group: list[tuple[Utterance, Floats]] = []
+    for item in utterances:
+        group.append((item, load_speech(item)))
+        if sum(len(samples) for _, samples in group) >= _GROUP_S * SAMPLE_RATE:
+            yield group
+            group = []
+    if group:
+        yield group
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """What a setting came to.
+
+    Attributes:
+        options: The setting.
+        errors: Word errors of each utterance, by id.
+        wer: Word error rate of all of them.
+        decoding_s: Seconds that decoding all of them took.
+    """
+
+    options: DecodingOptions
+    errors: Mapping[str, int]
+    wer: float
+    decoding_s: float
+
+    @property
+    def num_errors(self) -> int:
+        """Word errors of all utterances."""
+        return sum(self.errors.values())
+
+
+@dataclass(slots=True, kw_only=True)
+class Search:
+    """Settings that were tried on speech, each once.
+
+    Attributes:
+        speech: What the network says of it.
+        vocabulary: The network's.
+        text: Normalisation of both sides.
+        options: The settings that are not searched.
+        language_model: What alpha and beta are for; None leaves both out of the search.
+        quiet: Show no progress.
+        trials: What was tried.
+        hypotheses: Of the setting tried last, by id.
+    """
+
+    speech: TuningSpeech
+    vocabulary: Vocabulary
+    text: TextOptions
+    options: DecodingOptions
+    language_model: LanguageModel | None = None
+    quiet: bool = False
+    trials: dict[DecodingOptions, Trial] = field(default_factory=dict)
+
+    @property
+    def num_words(self) -> int:
+        """Words of the references, which errors are counted against."""
+        said = score(self.speech.references, self.speech.references, text=self.text)
+        return said.words.num_reference
+
+    @property
+    def best(self) -> Trial:
+        """The setting of fewest errors; of equals the narrowest beam's, then the first tried."""
+        order = {"greedy": 0, "beam": 1}
+        return min(
+            self.trials.values(),
+            key=lambda one: (
+                one.num_errors,
+                order[one.options.method],
+                one.options.beam_width,
+            ),
+        )
+
+    def run(self) -> Trial:
+        """Searches, and returns the setting to be used.
+
+        It is that of fewest errors, but for a narrower beam, or none, that costs no more than a
+        tenth of a point.
+        """
+        if not self.options.words:
+            self.attempt([self._with(method="greedy")], label="greedy")
+        if self.language_model is not None:
+            coarse = itertools.product(COARSE_ALPHAS, COARSE_BETAS)
+            self.attempt([self._weighted(*pair) for pair in coarse], label="coarse grid")
+            self._refine()
+        found = self._beams()[0].options if self._beams() else self._with(method="beam")
+        widths = [dataclasses.replace(found, beam_width=width) for width in WIDTHS]
+        self.attempt(widths, label="beam width")
+        while self._gains(widths[-2:]) and widths[-1].beam_width < MAX_WIDTH:
+            widths.append(dataclasses.replace(found, beam_width=2 * widths[-1].beam_width))
+            self.attempt(widths[-1:], label="beam width")
+        best = self.best
+        good = [one for one in self.trials.values() if one.wer <= best.wer + _TOLERANCE]
+        same = [one for one in good if self._is_as(one.options, best.options)]
+        return min(same, key=lambda one: (one.options.method == "beam", one.options.beam_width))
+
+    def attempt(self, settings: Iterable[DecodingOptions], *, label: str) -> None:
+        """Tries settings that were not tried before."""
+        new = [options for options in dict.fromkeys(settings) if options not in self.trials]
+        total = len(new) * len(self.speech.references)
+        if not new:
+            return
+        with Progress(total, unit="utterances", label=label, quiet=self.quiet) as progress:
+            for options in new:
+                start_s = time.perf_counter()
+                found = self.decode(options, progress)
+                self.trials[options] = self._judge(options, found, time.perf_counter() - start_s)
+
+    def decode(
+        self, options: DecodingOptions, progress: Progress | None = None
+    ) -> dict[str, Hypothesis]:
+        """Decodes all of the speech, utterances side by side; returns it by id."""
+        is_beam = options.method == "beam"
+        decoder = Decoder(options, self.vocabulary, self.language_model if is_beam else None)
+
+        def decode_one(key: str) -> Hypothesis:
+            found = decoder(self.speech.log_probs[key])
+            if progress is not None:
+                progress.advance()
+            return found
+
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            return dict(
+                zip(
+                    self.speech.log_probs,
+                    pool.map(decode_one, self.speech.log_probs),
+                    strict=True,
+                )
+            )
+
+    def held_out_wer(self) -> float | None:
+        """Returns the WER of each group with what would have been chosen on the others.
+
+        None if there is one group only: nothing is known then of speech that was not chosen on.
+        """
+        groups = collections.defaultdict(list)
+        for key, group in self.speech.groups.items():
+            groups[group].append(key)
+        if len(groups) < 2:
+            return None
+        errors = 0
+        for ids in groups.values():
+            chosen = min(
+                self.trials.values(),
+                key=lambda one: (
+                    one.num_errors - sum(one.errors[key] for key in ids),
+                    one.options.beam_width,
+                ),
+            )
+            errors += sum(chosen.errors[key] for key in ids)
+        return errors / max(self.num_words, 1)
+
+    def _refine(self) -> None:
+        step_alpha = COARSE_ALPHAS[1] - COARSE_ALPHAS[0]
+        step_beta = COARSE_BETAS[1] - COARSE_BETAS[0]
+        for _ in range(_REFINED):
+            step_alpha, step_beta = step_alpha / 2, step_beta / 2
+            for _ in range(_MAX_MOVES):
+                best = self._beams()[0].options
+                steps = itertools.product(
+                    (-step_alpha, 0.0, step_alpha), (-step_beta, 0, step_beta)
+                )
+                near = [(best.alpha + a, best.beta + b) for a, b in steps]
+                self.attempt([self._weighted(*pair) for pair in near], label="refining")
+                if self._beams()[0].options == best:
+                    break
+
+    def _gains(self, settings: Sequence[DecodingOptions]) -> bool:
+        """Whether the last setting is worth more than the first."""
+        return self.trials[settings[-1]].wer < self.trials[settings[0]].wer - _TOLERANCE
+
+    def _beams(self) -> list[Trial]:
+        """Returns what was tried of beam searches, the best first."""
+        found = [one for one in self.trials.values() if one.options.method == "beam"]
+        return sorted(found, key=lambda one: (one.num_errors, one.options.beam_width))
+
+    def _weighted(self, alpha: float, beta: float) -> DecodingOptions:
+        # Rounded, so that one point reached in two ways is one.
+        return self._with(
+            method="beam",
+            beam_width=COARSE_WIDTH,
+            alpha=round(max(alpha, 0.0), 4),
+            beta=round(beta, 4),
+        )
+
+    def _with(self, **changes: object) -> DecodingOptions:
+        if changes.get("method") == "greedy":
+            changes = {"words": (), "closed_vocabulary": False} | changes
+        return dataclasses.replace(self.options, **changes)  # type: ignore[arg-type]
+
+    def _is_as(self, one: DecodingOptions, other: DecodingOptions) -> bool:
+        """Whether two settings differ by nothing but the width of the beam; greedy has none."""
+        return one.method == "greedy" or one == dataclasses.replace(
+            other, beam_width=one.beam_width
+        )
+
+    def _judge(
+        self, options: DecodingOptions, found: Mapping[str, Hypothesis], decoding_s: float
+    ) -> Trial:
+        texts = {
+            key: " ".join(self.vocabulary.decode(one.tokens).split()) for key, one in found.items()
+        }
+        scored = score(self.speech.references, texts, text=self.text)
+        return Trial(
+            options=options,
+            errors={row.id: row.words.errors for row in scored.rows},
+            wer=scored.wer,
+            decoding_s=decoding_s,
+        )

@@ -1,0 +1,88 @@
+"""What a search for settings found, as a table to be read."""
+
+from collections.abc import Iterator
+
+from pipelines import tuning
+from pipelines.evaluation import percent
+from pipelines.tuned_confidence import TunedConfidence
+from pipelines.tuning import Search, Trial
+
+
+def lines(search: Search, chosen: Trial, confidence: TunedConfidence | None) -> Iterator[str]:
+    """Yields the lines of a report.
+
+    Args:
+        search: What was tried.
+        chosen: What is to be used.
+        confidence: The correction of confidences; None if there are no words.
+    """
+    speech, num_words = search.speech, search.num_words
+    yield f"WER in % of {len(speech.references):,} utterances, {num_words:,} words"
+    yield from _surface(search)
+    yield from _widths(search, chosen)
+    greedy = next((one for one in search.trials.values() if one.options.method == "greedy"), None)
+    if greedy is not None:
+        yield f"greedy      {percent(greedy.wer):>9}"
+    yield f"chosen      {percent(chosen.wer):>9}  {described(search, chosen)}"
+    held_out = search.held_out_wer()
+    who = "each speaker" if speech.by_speaker else "each fifth of the utterances"
+    if held_out is None:
+        yield "            how much of that is luck cannot be told from so little"
+    else:
+        yield f"held out    {percent(held_out):>9}  {who} with what the others would have chosen"
+    if confidence is not None:
+        before = percent(confidence.error_before)
+        yield f"confidence  {before:>9}  expected calibration error as the network gives it"
+        if confidence.error_after is not None:
+            after = percent(confidence.error_after)
+            yield f"            {after:>9}  {who} corrected by what the others say"
+
+
+def described(search: Search, trial: Trial) -> str:
+    """Returns a setting in words."""
+    options = trial.options
+    if options.method == "greedy":
+        return "greedy"
+    width = f"beam width {options.beam_width}"
+    if search.language_model is None:
+        return width
+    return f"alpha {options.alpha:g}, beta {options.beta:g}, {width}"
+
+
+def _surface(search: Search) -> Iterator[str]:
+    """Yields the WER of every alpha (rows) and beta (columns) at the grid's beam width."""
+    points = {
+        (one.options.alpha, one.options.beta): one
+        for one in search.trials.values()
+        if one.options.method == "beam" and one.options.beam_width == tuning.COARSE_WIDTH
+    }
+    if search.language_model is None or not points:
+        return
+    best = min(points.values(), key=lambda one: one.num_errors)
+    alphas, betas = (sorted({pair[n] for pair in points}) for n in (0, 1))
+    yield f"beam width {tuning.COARSE_WIDTH}; * is the best"
+    yield "  alpha \\ beta" + "".join(f"{beta:>8g}" for beta in betas)
+    for alpha in alphas:
+        row = [points.get((alpha, beta)) for beta in betas]
+        cells = "".join("       ·" if one is None else _cell(one, best) for one in row)
+        yield f"  {alpha:>12g}{cells}".rstrip()
+
+
+def _cell(one: Trial, best: Trial) -> str:
+    mark = "*" if one is best else ""
+    return f"{mark}{100 * one.wer:.2f}".rjust(8)
+
+
+def _widths(search: Search, chosen: Trial) -> Iterator[str]:
+    """Yields what beams of other widths come to, at the weights that were chosen."""
+    beams = [one for one in search.trials.values() if one.options.method == "beam"]
+    best = min(beams, key=lambda one: one.num_errors)
+    of = chosen if chosen.options.method == "beam" else best
+    weights = (of.options.alpha, of.options.beta)
+    same = [one for one in beams if (one.options.alpha, one.options.beta) == weights]
+    same.sort(key=lambda one: one.options.beam_width)
+    num_utterances = len(search.speech.references)
+    times = [1000 * one.decoding_s / num_utterances for one in same]
+    yield "  beam width    " + "".join(f"{one.options.beam_width:>8}" for one in same)
+    yield "  WER           " + "".join(f"{100 * one.wer:>8.2f}" for one in same)
+    yield "  ms/utterance  " + "".join(f"{value:>8.1f}" for value in times)
