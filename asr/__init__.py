@@ -12,6 +12,7 @@ __version__ = "0.1.0"
 __all__ = [
     "AsrError",
     "Bundle",
+    "Calibration",
     "DecodingOptions",
     "FeatureOptions",
     "Hypothesis",
@@ -32,6 +33,8 @@ __all__ = [
     "load_audio",
     "normalise_text",
     "open_bundle",
+    "open_language_model",
+    "read_hotwords",
     "read_manifest",
     "score",
     "stream_audio",
@@ -42,10 +45,12 @@ __all__ = [
 _HOMES = {
     "asr.alignment": ("align",),
     "asr.audio": ("load_audio", "stream_audio"),
-    "asr.bundle": ("Bundle", "list_bundles", "open_bundle"),
+    "asr.bundle": ("Bundle", "list_bundles", "open_bundle", "open_language_model"),
+    "asr.confidence": ("Calibration",),
     "asr.decoding": ("DecodingOptions", "Hypothesis", "beam_search", "decode", "greedy_decode"),
     "asr.errors": ("AsrError",),
     "asr.features": ("FeatureOptions", "extract"),
+    "asr.hotwords": ("read_hotwords",),
     "asr.manifest": ("Utterance", "read_manifest", "write_manifest"),
     "asr.onnx_network": ("load",),
     "asr.recognizer": ("Recognizer",),
@@ -59,10 +64,12 @@ _HOMES = {
 if typing.TYPE_CHECKING:
     from asr.alignment import align
     from asr.audio import load_audio, stream_audio
-    from asr.bundle import Bundle, list_bundles, open_bundle
+    from asr.bundle import Bundle, list_bundles, open_bundle, open_language_model
+    from asr.confidence import Calibration
     from asr.decoding import DecodingOptions, Hypothesis, beam_search, decode, greedy_decode
     from asr.errors import AsrError
     from asr.features import FeatureOptions, extract
+    from asr.hotwords import read_hotwords
     from asr.manifest import Utterance, read_manifest, write_manifest
     from asr.onnx_network import load
     from asr.recognizer import Recognizer

@@ -6,18 +6,19 @@ from pathlib import Path
 from pipelines.usage import UsageError
 
 DESCRIPTION = """\
-Searches the settings of decoding under which a model makes the fewest word errors
-on speech with texts: the weight of a language model (alpha), what every word adds
-(beta), and the width of the beam. Also corrects how sure it says it is of a word,
-by how often such words are right. The network runs once; the rest takes minutes.
+Searches the settings of decoding under which a model makes the fewest word
+errors on speech with texts: the weight of a language model (alpha), what every
+word adds (beta), and the width of the beam. Also corrects how sure it says it
+is of a word, by how often such words are right. The network runs once; the rest
+takes minutes.
 
-What is chosen on speech looks better on it than it is. Therefore the WER is shown
-too of each speaker decoded with what the others would have chosen, and so is the
-error of the confidences.
+What is chosen on speech looks better on it than it is. Therefore the WER is
+shown too of each speaker decoded with what the others would have chosen, and so
+is the error of the confidences.
 
 Nothing is written unless asked: --write changes the model, -o makes a changed
-copy. Both set [decoding] and [confidence] in its recipe.toml, and put the language
-model of --lm into it, if that is of use.
+copy. Both set [decoding] and [confidence] in its recipe.toml, and put the
+language model of --lm into it, if that is of use.
 """
 
 EXAMPLES = """\

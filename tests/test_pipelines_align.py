@@ -1,0 +1,114 @@
+"""`asr align`: times of known words, as JSON and CTM, and what cannot be aligned."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from asr.alignment import align
+from asr.audio import SAMPLE_RATE, load_audio, write_wav
+from asr.decoding import DecodingOptions
+from asr.features import FeatureOptions
+from asr.hypotheses import read_transcripts
+from asr.recognizer import Recognizer
+from asr.text import TextOptions
+from asr.vocabulary import Vocabulary
+from pipelines import cli
+
+LETTERS = Vocabulary.from_characters(" abc")
+Command = Callable[..., int]
+
+
+def linear(features: Any, lengths: Any) -> Any:
+    weights = np.random.default_rng(5).normal(size=(features.shape[-1], len(LETTERS)))
+    return (features @ weights).astype(np.float32), lengths
+
+
+MODEL = Recognizer(
+    features=FeatureOptions(),
+    text=TextOptions(language="en"),
+    vocabulary=LETTERS,
+    decoding=DecodingOptions(),
+    network=linear,
+)
+
+
+@pytest.fixture
+def asr(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Command:
+    """The command in tmp_path, where there are a.wav and b.wav."""
+    monkeypatch.setattr("pipelines.network.load_recognizer", lambda *_, **__: MODEL)
+    monkeypatch.chdir(tmp_path)
+    for seed, name in enumerate(("a", "b")):
+        noise = np.random.default_rng(seed).uniform(-0.3, 0.3, SAMPLE_RATE // 2)
+        write_wav(Path(f"{name}.wav"), noise.astype(np.float32))
+
+    def run(*words: str) -> int:
+        return cli.main(["align", *words, "--model", "any", "--quiet"])
+
+    return run
+
+
+def test_a_recording_and_its_text(asr: Command, capsys: pytest.CaptureFixture[str]) -> None:
+    expected = align(MODEL, load_audio("a.wav"), "Abba, cab.")
+    assert asr("a.wav", "Abba, cab.") == 0
+    shown = capsys.readouterr().out
+    assert json.loads(shown) == {"id": "a", **expected.to_json()}
+    Path("a.txt").write_text("Abba,\ncab.\n")
+    assert asr("a.wav", "a.txt") == 0
+    assert capsys.readouterr().out == shown
+    assert asr("a.wav", "abba cab", "--character-times", "-o", "a.json") == 0
+    assert json.loads(Path("a.json").read_text()) == {
+        "id": "a",
+        **expected.to_json(characters=True),
+    }
+
+
+def test_a_ctm_is_read_back_with_its_times_and_confidences(asr: Command) -> None:
+    records = [{"audio_filepath": f"{name}.wav", "id": name, "text": "cab ab"} for name in "ab"]
+    Path("m.jsonl").write_text("".join(f"{json.dumps(one)}\n" for one in records))
+    assert asr("m.jsonl", "--format", "ctm", "-o", "m.ctm") == 0
+    found = read_transcripts("m.ctm")
+    assert found.texts == {"a": "cab ab", "b": "cab ab"}
+    expected = align(MODEL, load_audio("b.wav"), "cab ab")
+    sure = [word.probability for word in expected.words]
+    assert found.confidences["b"] == pytest.approx(sure, abs=1e-4)
+    rows = [line.split() for line in Path("m.ctm").read_text().splitlines()]
+    starts = [float(row[2]) for row in rows if row[0] == "b"]
+    assert starts == pytest.approx([word.start_s for word in expected.words], abs=1e-3)
+
+
+def test_what_cannot_be_aligned_is_named_and_stops_nothing(
+    asr: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    records = [
+        {"audio_filepath": "a.wav", "id": "strange", "text": "xyz"},
+        {"audio_filepath": "none.wav", "id": "gone", "text": "a"},
+        {"audio_filepath": "b.wav", "id": "good", "text": "a"},
+    ]
+    Path("m.jsonl").write_text("".join(f"{json.dumps(one)}\n" for one in records))
+    assert asr("m.jsonl") == 1
+    out, err = capsys.readouterr()
+    assert [json.loads(line)["id"] for line in out.splitlines()] == ["good"]
+    assert "strange" in err
+    assert "gone" in err
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "named"),
+    [
+        (("a.wav",), 2, "expected a text after a.wav"),
+        (("a.wav", "a", "-o", "a.wav"), 2, "--overwrite"),
+        (("a.wav", "a", "--format", "ctm", "--character-times"), 2, "--format json"),
+        (("a.wav", "nowhere.txt"), 1, "nowhere.txt"),
+        (("m.jsonl",), 1, "none for x"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(
+    asr: Command, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], code: int, named: str
+) -> None:
+    Path("m.jsonl").write_text(json.dumps({"audio_filepath": "a.wav", "id": "x"}) + "\n")
+    assert asr(*words) == code
+    assert named in capsys.readouterr().err
