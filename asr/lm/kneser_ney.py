@@ -21,14 +21,13 @@ import numpy as np
 import numpy.typing as npt
 
 from asr.lm.counts import Counts, Keys, NgramCounts, find, keys_of
+from asr.lm.ngram import LOG_NEVER
 from asr.lm.trie import Floats, Ints, Trie
 from asr.options import require
 
 MAX_ORDER = 8
 FALLBACK = (0.5, 1.0, 1.5)
 """Discounts where a text is too small, or too strange, to estimate them from."""
-_LOG_NEVER = -99 * np.log(10)
-"""The log-probability of what no text can hold, `<s>` after a word; ARPA files say -99."""
 
 Doubles = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
@@ -273,5 +272,5 @@ def _trie(levels: list[_Level]) -> Trie:
 
 def _logs(parts: Sequence[Doubles]) -> Floats:
     values = np.concatenate(parts)
-    logs = np.log(values, out=np.full(len(values), _LOG_NEVER), where=values > 0)
+    logs = np.log(values, out=np.full(len(values), LOG_NEVER), where=values > 0)
     return np.minimum(logs, 0.0).astype(np.float32)

@@ -1,5 +1,6 @@
 """An n-gram language model with back-off: how likely is this word after those?"""
 
+import math
 from collections.abc import Iterable
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -13,6 +14,9 @@ from asr.lm.words import Words
 
 BEGIN, END, UNKNOWN = "<s>", "</s>", "<unk>"
 """The words that begin a sentence, end it, and stand for every word that is not in the model."""
+
+LOG_NEVER = -99 * math.log(10)
+"""Natural log-probability of what no text holds, `<s>` after a word; ARPA files say -99."""
 
 
 class Step(NamedTuple):

@@ -2,8 +2,10 @@
 
 Log-probabilities and back-offs of each order are replaced by the number of a bin, whose value is
 the mean of those in it. Where values are dense bins are narrow, by the cube root of the density:
-that makes the mean square of what rounding changes the least (Panter and Dite 1951). The suffix of
-every node is found again when the model is unpacked.
+that makes the mean square of what rounding changes the least (Panter and Dite 1951). Values count
+by the square root of their n-gram's probability, since the few frequent ones are asked for most.
+How likely `<s>` is, which nobody asks, is not kept, and the suffix of every node is found again
+when the model is unpacked.
 """
 
 from collections.abc import Mapping
@@ -13,6 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from asr.lm.ngram import BEGIN, LOG_NEVER, UNKNOWN
 from asr.lm.trie import Floats, Ints, Trie, link
 from asr.lm.words import Words
 from asr.options import require
@@ -33,8 +36,11 @@ def pack(trie: Trie, words: Words, *, bits: int) -> dict[str, Array]:
     """
     require(MIN_BITS <= bits <= MAX_BITS, f"{MIN_BITS} to {MAX_BITS} bits", bits)
     starts = trie.level_starts()
-    log_probs = [_coded(trie.log_prob[a:b], bits) for a, b in pairwise(starts)]
-    backoffs = [_coded(trie.backoff[a:b], bits) for a, b in pairwise(starts[:-1])]
+    log_prob = trie.log_prob.copy()
+    log_prob[_node(words, BEGIN)] = log_prob[_node(words, UNKNOWN)]
+    weight = np.exp(log_prob / 2)
+    log_probs = [_coded(log_prob[a:b], weight[a:b], bits) for a, b in pairwise(starts)]
+    backoffs = [_coded(trie.backoff[a:b], weight[a:b], bits) for a, b in pairwise(starts[:-1])]
     arrays: dict[str, Array] = {
         "words": words.blob,
         "word_lengths": _smallest(np.diff(words.ends, prepend=0)),
@@ -53,7 +59,7 @@ def unpack(arrays: Mapping[str, Array]) -> tuple[Trie, Words]:
 
     Raises:
         KeyError: An array is missing.
-        ValueError: They do not fit together.
+        ValueError: They do not fit together, or `<s>` is not among the words.
     """
     child_start = np.concatenate([[1], arrays["num_children"]]).cumsum(dtype=np.int64)
     num_nodes, num_contexts = int(child_start[-1]), len(child_start) - 1
@@ -64,24 +70,28 @@ def unpack(arrays: Mapping[str, Array]) -> tuple[Trie, Words]:
     sizes = (len(word), len(log_prob), len(backoff))
     if sizes != (num_nodes, num_nodes, num_contexts) or word.max(initial=0) >= vocab_size:
         raise ValueError("its arrays do not fit together")
-    start = child_start.astype(np.int32)
     words = Words(arrays["words"], np.cumsum(arrays["word_lengths"], dtype=np.int64))
+    log_prob[_node(words, BEGIN)] = LOG_NEVER
+    start = child_start.astype(np.int32)
     return Trie(start, word, log_prob, backoff, link(start, word), num_contexts), words
 
 
-def _coded(values: Floats, bits: int) -> tuple[Array, Floats]:
+def _node(words: Words, word: str) -> int:
+    return words.index(word) + 1
+
+
+def _coded(values: Floats, weight: Floats, bits: int) -> tuple[Array, Floats]:
     """Returns the number of each value's bin, and the value of each bin."""
     different = np.unique(values)
     if len(different) <= 1 << bits:
         return _smallest(np.searchsorted(different, values)), different
     low, high = different[0], different[-1]
     cells = ((values - low) * ((_NUM_CELLS - 1) / (high - low))).astype(np.int64)
-    weight = np.cbrt(np.bincount(cells, minlength=_NUM_CELLS))
-    middle = np.cumsum(weight) - weight / 2
-    codes = (middle / weight.sum() * (1 << bits)).astype(np.int64)[cells]
-    used, codes = np.unique(codes, return_inverse=True)
-    sums = np.bincount(codes, values, minlength=len(used))
-    book = sums / np.bincount(codes, minlength=len(used))
+    width = np.cbrt(np.bincount(cells, weight, minlength=_NUM_CELLS))
+    middle = np.cumsum(width) - width / 2
+    codes = (middle / width.sum() * (1 << bits)).astype(np.int64)[cells]
+    _, codes = np.unique(codes, return_inverse=True)  # bins without values are left out
+    book = np.bincount(codes, values * weight) / np.bincount(codes, weight)
     return _smallest(codes), book.astype(np.float32)
 
 
