@@ -7,8 +7,9 @@ from pathlib import Path
 from asr.errors import OptionsError
 from asr.text import TextOptions, normalise_text
 
-DEFAULT_WEIGHT = 6.0
-"""What a hotword adds to a text's natural log-probability where nothing else is said."""
+DEFAULT_WEIGHT = 3.0
+"""What a hotword adds to a text's natural log-probability where nothing else is said: twenty times
+as likely. More finds more of them, and hears them where they were not said."""
 
 
 def read_hotwords(path: Path | str) -> dict[str, float]:

@@ -124,7 +124,7 @@ def add_choices(parser: argparse.ArgumentParser) -> None:
         "--hotwords",
         type=Path,
         metavar="FILE",
-        help="words and phrases to be expected, one a line, a weight behind a tab if it has one",
+        help="words and phrases to be expected, one a line; a weight behind a tab (default 3)",
     )
 
 

@@ -253,6 +253,9 @@ def test_a_copy_has_the_settings_and_the_model_has_not(tmp_path: Path) -> None:
     found = copy.open_language_model()
     assert found is not None
     assert found.word_id("cab") is not None
+    recognizer = Recognizer.of(copy, linear)
+    assert recognizer.language_model is not None
+    assert recognizer.confidence == copy.confidence
     assert [path.name for path in (tmp_path / "deep").iterdir()] == ["copy"]
     with pytest.raises(UsageError, match="is there already"):
         tuned(made, None, tmp_path / "deep/copy")
