@@ -48,7 +48,8 @@ constraints: ## choose the newest versions of everything again (needs uv)
 	@grep '^#' constraints.txt >constraints.txt.new
 	uv --no-config pip compile --quiet --universal --python-version 3.11 --upgrade \
 	  --no-emit-index-url --no-header --no-annotate \
-	  --extra transcribe --extra train --extra jax --extra subwords --extra demo --group dev pyproject.toml >>constraints.txt.new
+	  --extra transcribe --extra train --extra jax --extra subwords --extra kenlm --extra demo --group dev \
+	  pyproject.toml >>constraints.txt.new
 	@mv constraints.txt.new constraints.txt
 
 # The stamp holds the path it was made under: a checkout that has moved is linked again.
