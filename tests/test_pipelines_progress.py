@@ -237,6 +237,14 @@ def test_fitted_text_fits_and_is_cut_only_when_needed(text: str, columns: int) -
 
 def test_a_training_log_writes_times_as_progress_does() -> None:
     stream = io.StringIO()
-    row = {"epoch": 1, "loss": 1.0, "dev_loss": 1.0, "dev_wer": 0.5, "dev_cer": 0.2, "speed": 90}
+    row = {
+        "epoch": 1,
+        "loss": 1.0,
+        "dev_loss": 1.0,
+        "dev_wer": 0.5,
+        "waiting_share": 0.0,
+        "dev_cer": 0.2,
+        "speed": 90,
+    }
     TrainingLog(stream=stream).epoch(row, [], is_best=False, left_s=4_440)
     assert stream.getvalue().splitlines()[-1].endswith(f"  {duration_text(4_440)}")
