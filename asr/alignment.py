@@ -10,9 +10,8 @@ from asr.decoding import Hypothesis, align_tokens
 from asr.errors import VocabularyError
 from asr.recognizer import Recognizer
 from asr.text import normalise_text
-from asr.transcript import Transcript, words_of
+from asr.transcript import Transcript
 from asr.vocabulary import describe_characters
-from asr.word_edges import to_edges
 
 
 def align(
@@ -48,18 +47,12 @@ def align(
         )
     (log_probs,) = recognizer.log_probs([recognizer.extract(samples)])
     best = align_tokens(log_probs, vocabulary.encode(normalised), blank_id=vocabulary.blank_id)
-    duration_s = len(samples) / SAMPLE_RATE
-    words = words_of(
-        Hypothesis(tokens=best.tokens, frames=best.frames, log_probability=best.log_probability),
-        vocabulary,
-        features=recognizer.features,
-        duration_s=duration_s,
-        log_probs=log_probs,
-    )
+    said = Hypothesis(tokens=best.tokens, frames=best.frames, log_probability=best.log_probability)
+    words = recognizer.timed_words(said, log_probs, samples)
     return Transcript(
         text=" ".join(word.text for word in words),
-        words=to_edges(words, samples, sample_rate=SAMPLE_RATE),
-        duration_s=duration_s,
+        words=words,
+        duration_s=len(samples) / SAMPLE_RATE,
         language=recognizer.text.language,
         log_probability=best.log_probability,
     )

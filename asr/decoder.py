@@ -1,12 +1,12 @@
 """Where the settings of decoding, which may name words, meet the vocabulary that spells them."""
 
 import math
-import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy.typing as npt
 
+from asr.cores import available_cores
 from asr.decoding import (
     DecodingOptions,
     Fusion,
@@ -88,7 +88,7 @@ class Decoder:
         Raises:
             DecodingError: The input is not log-probabilities.
         """
-        num_threads = min(num_threads or os.cpu_count() or 1, len(log_probs))
+        num_threads = min(num_threads or available_cores(), len(log_probs))
         if num_threads <= 1:
             return [self(row) for row in log_probs]
         with ThreadPoolExecutor(num_threads) as pool:  # the compiled search releases the GIL

@@ -53,6 +53,11 @@ def read_utterances(path: Path | str, *, root: Path | str | None = None) -> list
     return utterances
 
 
+def is_list(path: Path) -> bool:
+    """Whether a path is a list of recordings, by its name or by being a folder."""
+    return path.suffix.lower() in (".jsonl", ".json", ".csv") or path.is_dir()
+
+
 def scan_utterances(
     path: Path | str, *, root: Path | str | None = None
 ) -> tuple[list[Utterance], list[Fault]]:

@@ -9,7 +9,6 @@ onnx.json          which model.keras both were made from, how far from it they a
 import contextlib
 import hashlib
 import json
-import os
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from asr.bundle import NETWORK_FILE, Bundle, open_bundle
+from asr.cores import available_cores
 from asr.errors import AudioError, BundleError, MissingExtraError
 from asr.onnx_file import read_onnx
 from asr.recognizer import Recognizer
@@ -261,13 +261,6 @@ def digest(path: Path) -> str:
     """Returns a file's SHA-256 as hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def available_cores() -> int:
-    """Returns the processor cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def import_onnxruntime() -> Any:

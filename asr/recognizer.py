@@ -160,27 +160,25 @@ class Recognizer:
             AudioError: There are no samples, or some are not finite floating-point numbers.
             DecodingError: The network gave NaN.
         """
+        parts: list[Transcript] = []
         words: list[Word] = []
-        log_probability, num_samples = 0.0, 0
+        num_samples = 0
         for passage in self._passages(blocks):
-            part = self._transcript(passage.log_probs, passage.samples)
+            parts.append(self._transcript(passage.log_probs, passage.samples))
             start_s = num_samples / SAMPLE_RATE
             num_samples += len(passage.samples)
             end_s = num_samples / SAMPLE_RATE
-            words += [word.later(start_s, at_most_s=end_s) for word in part.words]
-            log_probability += part.log_probability
-            if num_samples == len(passage.samples):
-                first = part
-        if not num_samples:
+            words += [word.later(start_s, at_most_s=end_s) for word in parts[-1].words]
+        if not parts:
             raise AudioError("expected samples to recognise, received none")
         return dataclasses.replace(
-            first,
+            parts[0],
             text=" ".join(word.text for word in words),
             words=tuple(words),
             duration_s=num_samples / SAMPLE_RATE,
-            log_probability=log_probability,
+            log_probability=sum(part.log_probability for part in parts),
             # Each passage has other texts of its own, and all ways to join them are too many.
-            alternatives=first.alternatives if num_samples <= LONG_S * SAMPLE_RATE else (),
+            alternatives=parts[0].alternatives if num_samples <= LONG_S * SAMPLE_RATE else (),
         )
 
     def _passages(self, blocks: Iterable[Floats]) -> Iterator[Passage]:
@@ -227,23 +225,38 @@ class Recognizer:
         for row, length in zip(logits, logit_lengths, strict=True):
             yield log_softmax(row[:length])
 
+    def timed_words(
+        self, hypothesis: Hypothesis, log_probs: Floats, samples: Floats
+    ) -> tuple[Word, ...]:
+        """Returns a hypothesis's words with the times of their sound.
+
+        Args:
+            hypothesis: Tokens and their frames.
+            log_probs: What they were read from, float32 [T', V].
+            samples: The recording, float32 [num_samples] at 16 kHz.
+
+        Returns:
+            The words; their probabilities are the network's own, not yet corrected.
+        """
+        words = words_of(
+            hypothesis,
+            self.vocabulary,
+            features=self.features,
+            duration_s=len(samples) / SAMPLE_RATE,
+            log_probs=log_probs,
+        )
+        return to_edges(words, samples, sample_rate=SAMPLE_RATE)
+
     def _transcript(self, log_probs: Floats, samples: Floats) -> Transcript:
-        duration_s = len(samples) / SAMPLE_RATE
         if self.num_texts > 1:
             found = self._decoder.n_best(log_probs, self.num_texts)
         else:
             found = [self._decoder(log_probs)]
-        words = words_of(
-            found[0],
-            self.vocabulary,
-            features=self.features,
-            duration_s=duration_s,
-            log_probs=log_probs,
-        )
+        words = tuple(map(self._judged, self.timed_words(found[0], log_probs, samples)))
         return Transcript(
             text=" ".join(word.text for word in words),
-            words=tuple(map(self._judged, to_edges(words, samples, sample_rate=SAMPLE_RATE))),
-            duration_s=duration_s,
+            words=words,
+            duration_s=len(samples) / SAMPLE_RATE,
             language=self.text.language,
             log_probability=found[0].log_probability,
             alternatives=tuple(map(self._alternative, found)) if self.num_texts > 1 else (),

@@ -5,13 +5,13 @@ windowed, transformed, squared, summed by the mel filters, all in the precision 
 long recording is shared among the cores, in whole blocks, so that its values are the same bits.
 """
 
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import numpy.typing as npt
 
+from asr.cores import available_cores
 from asr.mel import FilterGroup, Matrix
 
 Samples = npt.NDArray[np.floating]
@@ -51,7 +51,7 @@ def decibels(
     if num_frames < _SHARED_FRAMES:
         fill(range(num_frames))
     else:
-        num_cores = os.cpu_count() or 1
+        num_cores = available_cores()
         with ThreadPoolExecutor(num_cores) as pool:
             list(pool.map(fill, _shares(num_frames, 4 * num_cores)))
     return found

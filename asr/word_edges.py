@@ -111,7 +111,7 @@ def _edge(levels: npt.NDArray[np.float64], span: Span, limit: float, *, is_close
     room = min(abs(limit - token), _REACH_S)
     num_frames = int(room / _FRAME_S)
     first = min(int(token / _FRAME_S), len(levels) - 1)
-    if num_frames < 1 or first < 0:
+    if num_frames < 1:
         return limit
     path = np.clip(first + way * np.arange(num_frames + 1), 0, len(levels) - 1)
     reached = _reach(levels[path], _level_of(levels, span))

@@ -16,7 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from asr.onnx_network import ONNX_FILES, OnnxNetwork, available_cores
+from asr.cores import available_cores
+from asr.onnx_network import ONNX_FILES, OnnxNetwork
 from benchmarks.timing import compare
 from pipelines.machine import this_machine
 

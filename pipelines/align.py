@@ -96,12 +96,12 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _utterances(arguments: argparse.Namespace) -> "list[Utterance]":
-    from asr.interchange import read_utterances
+    from asr.interchange import is_list, read_utterances
     from asr.manifest import Utterance
 
     path: Path = arguments.input
     if arguments.text is None:
-        if path.suffix.lower() not in (".jsonl", ".json", ".csv") and not path.is_dir():
+        if not is_list(path):
             raise UsageError(f"expected a text after {path}, or a manifest in its place")
         found = read_utterances(path, root=arguments.root)
         if lacking := [item.id for item in found if item.text is None]:

@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from asr.cores import available_cores
 from asr.errors import AudioError, TrainingError
 from asr.features import FeatureOptions, frame_features
 from asr.files import replacing
@@ -87,7 +88,7 @@ class FeatureStore:
                     return error
 
             # Threads, as many as keep the processes busy, look up what is there already.
-            with _cancelling(ThreadPoolExecutor(_num_cores() + 2)) as pool:
+            with _cancelling(ThreadPoolExecutor(available_cores() + 2)) as pool:
                 for utterance, result in zip(
                     utterances, pool.map(fill_one, utterances), strict=True
                 ):
@@ -105,7 +106,7 @@ class FeatureStore:
         if num_utterances < _MANY:
             yield functools.partial(compute_features, options=self.options)
             return
-        with worker_processes(_num_cores()) as pool:
+        with worker_processes(available_cores()) as pool:
 
             def compute(stretch: Stretch, paths: Mapping[float, Path]) -> dict[float, int]:
                 return pool.submit(compute_features, stretch, paths, self.options).result()
@@ -189,10 +190,6 @@ def _cancelling(pool: ThreadPoolExecutor) -> Iterator[ThreadPoolExecutor]:
         yield pool
     finally:
         pool.shutdown(cancel_futures=True)
-
-
-def _num_cores() -> int:
-    return os.cpu_count() or 1
 
 
 def _content_digest(path: Path) -> str:

@@ -69,7 +69,7 @@ class Listener:
         return self._recognizer.text
 
     def __getattr__(self, name: str) -> object:
-        """Returns what the recognizer says of itself, such as the longest recording it takes."""
+        """Returns what the recognizer says of itself, such as its vocabulary."""
         if name.startswith("_"):
             raise AttributeError(name)
         return getattr(self._recognizer, name)

@@ -7,6 +7,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from asr.cores import available_cores
+
 _DISTRIBUTIONS = ("numpy", "jiwer", "librosa", "keras", "tensorflow", "tensorflow-cpu", "jax")
 
 
@@ -36,7 +38,7 @@ def this_machine() -> Machine:
     """Returns the machine this runs on; its name on the network is nobody's business."""
     return Machine(
         processor=_processor(),
-        num_cores=_num_cores(),
+        num_cores=available_cores(),
         memory_bytes=_memory_bytes(),
         system=f"{platform.system()} {platform.machine()}".strip(),
     )
@@ -74,12 +76,6 @@ def _processor() -> str:
     except OSError:
         pass
     return platform.processor() or platform.machine() or "unknown processor"
-
-
-def _num_cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _memory_bytes() -> int | None:

@@ -42,8 +42,6 @@ examples:
   asr transcribe --model runs/mine talk.wav --hotwords names.txt --lm lm.ngram
 """
 
-MANIFESTS = (".jsonl", ".json", ".csv")
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the command line of `asr transcribe`."""
@@ -154,7 +152,9 @@ def _check_shown(arguments: argparse.Namespace) -> None:
 
 def _is_list(inputs: Sequence[Path]) -> bool:
     """Whether the input is one list of recordings; several, or one among recordings, is refused."""
-    lists = [path for path in inputs if path.suffix.lower() in MANIFESTS or path.is_dir()]
+    from asr.interchange import is_list
+
+    lists = [path for path in inputs if is_list(path)]
     if lists and len(inputs) > 1:
         raise UsageError(f"expected recordings, or one list of them; received {lists[0]} with more")
     return bool(lists)

@@ -6,13 +6,13 @@ What the network says of the speech is computed once; then a setting costs no mo
 import collections
 import dataclasses
 import itertools
-import os
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from asr.audio import SAMPLE_RATE
+from asr.cores import available_cores
 from asr.decoder import Decoder
 from asr.decoding import DecodingOptions, Hypothesis, LanguageModel
 from asr.manifest import Utterance
@@ -216,7 +216,7 @@ class Search:
                 progress.advance()
             return found
 
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
+        with ThreadPoolExecutor(available_cores()) as pool:
             return dict(
                 zip(
                     self.speech.log_probs,

@@ -139,7 +139,7 @@ def test_a_recording_shared_among_threads_gives_the_same_bits(
     alone = features.extract(samples, FeatureOptions(deltas=2))
     monkeypatch.setattr(spectrum, "_SHARED_FRAMES", 1)
     for num_cores in (1, 3, 64):
-        monkeypatch.setattr("os.cpu_count", lambda count=num_cores: count)
+        monkeypatch.setattr("asr.spectrum.available_cores", lambda count=num_cores: count)
         shared = features.extract(samples, FeatureOptions(deltas=2))
         np.testing.assert_array_equal(shared, alone)
 
