@@ -27,14 +27,12 @@ from typing import Any
 from asr.confidences import Confidences, confidences_of, of_whisper
 from asr.errors import ManifestError, ScoringError
 from asr.interchange import read_utterances
+from asr.lines import decode_line, numbered_lines, read_list
 from asr.manifest import (
     AudioBase,
     Fault,
     Utterance,
-    decode_line,
-    numbered_lines,
     raise_faults,
-    read_list,
     utterance_of,
 )
 from asr.scoring import some_ids

@@ -17,14 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from asr.errors import ManifestError
+from asr.lines import decode_line, numbered_lines, read_list
 from asr.manifest import (
     AudioBase,
     Fault,
     Utterance,
-    decode_line,
-    numbered_lines,
     raise_faults,
-    read_list,
     scan_manifest,
     utterance_of,
     with_ids,
@@ -285,4 +283,6 @@ def _record(header: list[str], row: list[str]) -> dict[str, Any]:
     record: dict[str, Any] = {name: cell for name, cell in cells.items() if cell}
     for name in {"duration", "offset"} & set(record):
         record[name] = _seconds(record[name])
+    if record.get("channel", "").isdecimal():  # anything else is refused with the line
+        record["channel"] = int(record["channel"])
     return record | {"audio_filepath": audio, "text": text}

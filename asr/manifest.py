@@ -1,14 +1,14 @@
 """Lists of utterances, as JSON lines with NeMo's keys.
 
 One object a line: `audio_filepath`, and as far as known `duration` and `offset` (seconds), `text`,
-`speaker`, `id`, `lang`. Further keys are kept and written back. A relative path is taken from
-`root`, or without one from the manifest's folder and, where nothing is there, from the current
-folder.
+`speaker`, `id`, `lang`, and `channel` (from 0) where one channel is meant and not the mean of all.
+Further keys are kept and written back. A relative path is taken from `root`, or without one from
+the manifest's folder and, where nothing is there, from the current folder.
 
 An utterance without an `id` gets one from its audio path, as seen from that folder, without the
-suffix: `clips/0001`. A segment adds its start in seconds, `clips/0001@12.5`; blanks become `_`.
-The id depends on its own line alone, unless it is taken: then `#2`, `#3` … follow in the order of
-lines.
+suffix: `clips/0001`. A channel is counted from 1 there, `clips/0001.2`, and a segment adds its
+start in seconds, `clips/0001@12.5`; blanks become `_`. The id depends on its own line alone, unless
+it is taken: then `#2`, `#3` … follow in the order of lines.
 """
 
 import collections
@@ -16,15 +16,16 @@ import dataclasses
 import json
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NoReturn
 
 from asr import files
 from asr.errors import ManifestError
+from asr.lines import decode_line, numbered_lines
 
-KEYS = ("audio_filepath", "duration", "text", "offset", "speaker", "id", "lang")
+KEYS = ("audio_filepath", "duration", "text", "offset", "channel", "speaker", "id", "lang")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +38,7 @@ class Utterance:
         duration_s: Length of the stretch in seconds; None where it is not known.
         text: What is said; None where it is not known.
         offset_s: Where the stretch starts in the recording, in seconds.
+        channel: Which channel of the recording, from 0; None for the mean of all.
         speaker: Who speaks.
         language: A language tag.
         extra: Every other key of the manifest line.
@@ -48,6 +50,7 @@ class Utterance:
     duration_s: float | None
     text: str | None = None
     offset_s: float = 0.0
+    channel: int | None = None
     speaker: str | None = None
     language: str | None = None
     extra: Mapping[str, object] = dataclasses.field(default_factory=dict)
@@ -144,6 +147,7 @@ def to_json_line(utterance: Utterance, *, relative_to: Path | str | None = None)
         "duration": utterance.duration_s,
         "text": utterance.text,
         "offset": utterance.offset_s or None,
+        "channel": utterance.channel,
         "speaker": utterance.speaker,
         "id": utterance.id,
         "lang": utterance.language,
@@ -199,6 +203,7 @@ def utterance_of(record: Mapping[str, Any], *, line: int, base: AudioBase) -> Ut
         duration_s=None if record.get("duration") is None else float(record["duration"]),
         text=record.get("text"),
         offset_s=float(record.get("offset") or 0.0),
+        channel=record.get("channel"),
         speaker=_name(record.get("speaker")),
         language=record.get("lang") or None,
         extra=MappingProxyType({key: value for key, value in record.items() if key not in KEYS}),
@@ -222,47 +227,6 @@ def with_ids(utterances: Iterable[Utterance], *, base: AudioBase) -> list[Uttera
             utterance = dataclasses.replace(utterance, id=name)
         named.append(utterance)
     return named
-
-
-def numbered_lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    """Yields the lines of a file that are not blank, stripped, with their numbers from 1.
-
-    Bytes, since only a newline ends a line here, and one broken line must not spoil the rest.
-
-    Raises:
-        ManifestError: The file cannot be read.
-    """
-    for number, line in enumerate(read_list(path).split(b"\n"), start=1):
-        if line.strip():
-            yield number, line.strip()
-
-
-def read_list(path: Path) -> bytes:
-    """Returns the content of a text file without a byte order mark.
-
-    Raises:
-        ManifestError: The file cannot be read, or is UTF-16.
-    """
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise ManifestError(f"{path}: expected a readable file: {error.strerror}") from None
-    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise ManifestError(f"{path}: expected UTF-8, received UTF-16")
-    return content.removeprefix(b"\xef\xbb\xbf")
-
-
-def decode_line(line: bytes) -> str:
-    """Returns a line as text.
-
-    Raises:
-        ManifestError: It is not UTF-8.
-    """
-    try:
-        return line.decode("utf-8")
-    except UnicodeDecodeError as error:
-        place = f"byte 0x{line[error.start]:02x} at {error.start}"
-        raise ManifestError(f"expected UTF-8, received {place}") from None
 
 
 def _parse(line: bytes) -> dict[str, Any]:
@@ -304,6 +268,10 @@ def _is_seconds(value: object) -> bool:
     return type(value) is not bool and isinstance(value, int | float) and 0 <= value < 1e9
 
 
+def _is_channel(value: object) -> bool:
+    return type(value) is int and 0 <= value < 1 << 16
+
+
 def _is_name(value: object) -> bool:
     return type(value) is int or (_is_text(value) and value != "")
 
@@ -314,6 +282,7 @@ _FIELDS: Mapping[str, tuple[str, Callable[[object], bool]]] = {
     "duration": ("seconds, 0 or more", _is_seconds),
     "text": ("text", _is_text),
     "offset": ("seconds, 0 or more", _is_seconds),
+    "channel": ("a channel's number, from 0 on", _is_channel),
     "speaker": ("a name", lambda value: value == "" or _is_name(value)),
     "id": ("a name", _is_name),
     "lang": ("a language tag", _is_text),
@@ -337,6 +306,7 @@ def _derived_id(utterance: Utterance, folder: Path) -> str:
         audio = audio.relative_to(folder)
     name = re.sub(r"\s", "_", audio.with_suffix("").as_posix().lstrip("/"))
     name = name.encode("utf-8", "replace").decode()
+    name += "" if utterance.channel is None else f".{utterance.channel + 1}"
     return f"{name}@{utterance.offset_s:.10g}" if utterance.offset_s else name
 
 

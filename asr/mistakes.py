@@ -166,7 +166,8 @@ def duplicate_audio(
     """
     same: dict[object, list[Utterance]] = collections.defaultdict(list)
     for item in utterances:
-        same[(digests or {}).get(item.id, (item.audio, item.offset_s))].append(item)
+        sound = (item.audio, item.offset_s, item.channel)
+        same[(digests or {}).get(item.id, sound)].append(item)
     found = [
         Duplicates(value=_stretch(items[0]), ids=tuple(item.id for item in items))
         for items in same.values()

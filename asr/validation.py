@@ -237,7 +237,7 @@ def _listing_findings(utterances: Sequence[Utterance], texts: Sequence[str]) -> 
         first = ids.setdefault(utterance.id, utterance)
         if first is not utterance:
             findings.append(("duplicate id", f"is on line {first.line} already"))
-        sound = (utterance.audio, utterance.offset_s, utterance.duration_s)
+        sound = (utterance.audio, utterance.offset_s, utterance.duration_s, utterance.channel)
         twin, said = sounds.setdefault(sound, (utterance, spoken))
         if said != spoken:
             message = f"line {twin.line} has the same audio, but the text {said!r}, not {spoken!r}"

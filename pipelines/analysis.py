@@ -13,7 +13,8 @@ from asr.errors import ManifestError
 from asr.hypotheses import CONFIDENCE_KEY
 from asr.interchange import read_utterances
 from asr.intervals import Floats, Interval, Statistic, bootstrap, ratio
-from asr.manifest import Utterance, decode_line, numbered_lines
+from asr.lines import decode_line, numbered_lines
+from asr.manifest import Utterance
 from asr.mistakes import (
     Duplicates,
     Mistakes,

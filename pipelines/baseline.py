@@ -10,7 +10,7 @@ from typing import Any
 from asr.errors import ManifestError, OptionsError
 from asr.hypotheses import REPORT_FILE, read_hypotheses
 from asr.intervals import Interval
-from asr.manifest import read_list
+from asr.lines import read_list
 from asr.scoring import Score, score
 from asr.significance import ALPHA, Comparison, compare, p_text
 from asr.tails import normal_tail

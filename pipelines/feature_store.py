@@ -156,6 +156,7 @@ class FeatureStore:
 
     def _path(self, utterance: Utterance, speed: float) -> Path:
         part = [_content_digest(utterance.audio), utterance.offset_s, utterance.duration_s, speed]
+        part += [] if utterance.channel is None else [utterance.channel]
         key = hashlib.blake2b((self._settings + json.dumps(part)).encode(), digest_size=16)
         name = key.hexdigest()
         return self.folder / name[:2] / f"{name}.f32"

@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 
-from asr.audio import SAMPLE_RATE, load_audio
+from asr.audio import SAMPLE_RATE
 from asr.errors import AudioError
 from asr.manifest import Utterance
 from asr.snr import estimate_snr_db
 from pipelines.progress import Progress
+from pipelines.speech import load_speech
 
 
 def estimate_all_snr_db(
@@ -24,7 +25,7 @@ def estimate_all_snr_db(
 
 def _snr_db(item: Utterance) -> float | None:
     try:
-        samples = load_audio(item.audio, offset_s=item.offset_s, duration_s=item.duration_s)
+        samples = load_speech(item)
     except AudioError:
         return None  # a recording that cannot be read is reported where it is to be transcribed
     return estimate_snr_db(samples, sample_rate=SAMPLE_RATE)

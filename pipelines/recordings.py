@@ -22,7 +22,8 @@ def file_digests(utterances: Iterable[Utterance]) -> dict[str, bytes]:
     read through whose middles are alike.
 
     Args:
-        utterances: Where the recordings are; where a stretch starts is part of its digest.
+        utterances: Where the recordings are; where a stretch starts and its channel are part of
+            its digest.
     """
     stretches: dict[Path, list[Utterance]] = collections.defaultdict(list)
     for utterance in utterances:
@@ -31,12 +32,17 @@ def file_digests(utterances: Iterable[Utterance]) -> dict[str, bytes]:
     for key_of in (_size, _middle):
         groups = [same for group in groups for same in _alike(group, key_of).values()]
     return {
-        item.id: digest + struct.pack("d", item.offset_s)
+        item.id: digest + _place(item)
         for group in groups
         for digest, paths in _alike(group, _digest).items()
         for path in paths
         for item in stretches[path]
     }
+
+
+def _place(item: Utterance) -> bytes:
+    """Returns where a stretch is in its recording: its start and its channel."""
+    return struct.pack("di", item.offset_s, -1 if item.channel is None else item.channel)
 
 
 def _alike(paths: Iterable[Path], key_of: Callable[[Path], _Key]) -> dict[_Key, list[Path]]:

@@ -87,6 +87,7 @@ def utterance_records(evaluation: Evaluation) -> Iterator[dict[str, Any]]:
             "audio_filepath": str(utterance.audio),
             "duration": utterance.duration_s,
             "offset": utterance.offset_s or None,
+            "channel": utterance.channel,
             "speaker": utterance.speaker,
             "text": utterance.text,
             "pred_text": evaluation.hypotheses[row.id],

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import Literal, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -19,11 +19,12 @@ class Stretch(NamedTuple):
     audio: Path
     offset_s: float
     duration_s: float | None
+    channel: int | None = None
 
     @classmethod
     def of(cls, utterance: Utterance) -> Self:
         """Returns an utterance's stretch."""
-        return cls(utterance.audio, utterance.offset_s, utterance.duration_s)
+        return cls(utterance.audio, utterance.offset_s, utterance.duration_s, utterance.channel)
 
 
 def load_speech(utterance: Utterance | Stretch, *, speed: float = 1.0) -> Samples:
@@ -33,7 +34,10 @@ def load_speech(utterance: Utterance | Stretch, *, speed: float = 1.0) -> Sample
         AudioError: The recording cannot be read.
     """
     samples = load_audio(
-        utterance.audio, offset_s=utterance.offset_s, duration_s=utterance.duration_s
+        utterance.audio,
+        offset_s=utterance.offset_s,
+        duration_s=utterance.duration_s,
+        channels=_channels(utterance),
     )
     return at_speed(samples, speed)
 
@@ -45,7 +49,10 @@ def stream_speech(utterance: Utterance) -> Iterator[Samples]:
         AudioError: The recording cannot be read; what only its end can tell, at the end.
     """
     return stream_audio(
-        utterance.audio, offset_s=utterance.offset_s, duration_s=utterance.duration_s
+        utterance.audio,
+        offset_s=utterance.offset_s,
+        duration_s=utterance.duration_s,
+        channels=_channels(utterance),
     )
 
 
@@ -58,3 +65,7 @@ def at_speed(samples: Samples, speed: float) -> Samples:
     if speed == 1.0:
         return samples
     return resample(samples, from_rate=round(SAMPLE_RATE * speed), to_rate=SAMPLE_RATE)
+
+
+def _channels(utterance: Utterance | Stretch) -> int | Literal["mix"]:
+    return "mix" if utterance.channel is None else utterance.channel

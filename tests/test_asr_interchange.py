@@ -162,3 +162,13 @@ def test_other_files_are_nemo_manifests(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text('{"audio_filepath": "a.wav", "text": "x"}\n')
     (utterance,) = read_utterances(tmp_path / name)
     assert (utterance.id, utterance.text) == ("a", "x")
+
+
+def test_a_channel_in_csv_is_a_number(tmp_path: Path) -> None:
+    path = tmp_path / "train.csv"
+    path.write_text("wav_filename,transcript,channel\na.wav,hi,1\na.wav,ho,\n", "utf-8")
+    assert [item.channel for item in read_utterances(path)] == [1, None]
+    path.write_text("wav_filename,transcript,channel\na.wav,hi,left\n", "utf-8")
+    assert faults(path) == [
+        "train.csv:2: channel: expected a channel's number, from 0 on, received 'left'"
+    ]

@@ -35,6 +35,7 @@ UTTERANCES = st.builds(
     duration_s=st.none() | SECONDS,
     text=st.none() | TEXT,
     offset_s=SECONDS,
+    channel=st.none() | st.integers(0, 7),
     speaker=st.none() | NAMES,
     language=st.none() | NAMES,
     extra=st.dictionaries(TEXT.filter(lambda key: key not in KEYS), JSON, max_size=3),
@@ -238,6 +239,25 @@ def test_derived_ids_are_unique_and_do_not_depend_on_later_lines(
     derived = ids(write(folder, *lines))
     assert len(set(derived)) == len(names)
     assert ids(write(folder, *lines[:-1])) == derived[:-1]
+
+
+def test_a_channel_is_part_of_an_id_counted_from_1(tmp_path: Path) -> None:
+    path = write(
+        tmp_path,
+        {"audio_filepath": "a.wav", "channel": 0},
+        {"audio_filepath": "a.wav", "channel": 1, "offset": 2.5},
+        {"audio_filepath": "a.wav", "channel": None},
+    )
+    assert [(item.id, item.channel) for item in read_manifest(path)] == [
+        *(("a.1", 0), ("a.2@2.5", 1), ("a", None)),
+    ]
+
+
+@pytest.mark.parametrize("channel", ["left", "1", -1, 1.0, True, 1 << 40])
+def test_other_channels_are_refused(tmp_path: Path, channel: object) -> None:
+    path = write(tmp_path, {"audio_filepath": "a.wav", "channel": channel})
+    with pytest.raises(ManifestError, match="channel: expected a channel's number, from 0 on"):
+        read_manifest(path)
 
 
 def test_given_ids_are_kept_even_when_repeated(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from asr.features import FeatureOptions, frame_features
 from asr.manifest import Utterance
 from pipelines.feature_store import FeatureStore
 from pipelines.progress import Progress
-from pipelines.speech import Stretch, load_speech
+from pipelines.speech import Stretch, load_speech, stream_speech
 
 OPTIONS = FeatureOptions(n_mfcc=13, stack=3)
 Calls = list[int]
@@ -268,3 +268,18 @@ def test_what_cannot_be_read_is_reported_by_id(
     assert all(f"{key}.wav" in failures[key] for key in ("noise", "folder", "missing"))
     with pytest.raises(AudioError, match="missing"):
         store.load(bad[2])
+
+
+def test_each_channel_has_features_of_its_own(
+    store: FeatureStore, tmp_path: Path, rng: np.random.Generator
+) -> None:
+    samples = rng.uniform(-0.3, 0.3, (8_000, 2))
+    soundfile.write(tmp_path / "two.wav", samples, 16_000)
+    mixed = Utterance(id="u", audio=tmp_path / "two.wav", duration_s=None)
+    for channel in (None, 0, 1):
+        one = replace(mixed, channel=channel)
+        expected = load_audio(one.audio, channels="mix" if channel is None else channel)
+        np.testing.assert_array_equal(load_speech(one), expected)
+        np.testing.assert_array_equal(load_speech(Stretch.of(one)), expected)
+        np.testing.assert_array_equal(np.concatenate([*stream_speech(one)]), expected)
+        np.testing.assert_array_equal(store.load(one), frame_features(expected, OPTIONS))

@@ -79,3 +79,18 @@ def test_links_and_folders_stop_nothing(tmp_path: Path) -> None:
     names = ("a", "b", "folder", "folder2", "broken")
     found = file_digests([utterance(name, tmp_path / name) for name in names])
     assert found.keys() == {"a", "b"}
+
+
+def test_channels_of_a_recording_are_different_sounds(tmp_path: Path) -> None:
+    first, copy = tmp_path / "a", tmp_path / "b"
+    for path in (first, copy):
+        path.write_bytes(bytes(10_000))
+    items = [
+        Utterance(id=f"{path.name}{channel}", audio=path, duration_s=1.0, channel=channel)
+        for path in (first, copy)
+        for channel in (None, 0, 1)
+    ]
+    found = file_digests(items)
+    assert [found[f"a{n}"] for n in (None, 0, 1)] == [found[f"b{n}"] for n in (None, 0, 1)]
+    assert len(set(found.values())) == 3
+    assert duplicate_audio(items[:3]) == []

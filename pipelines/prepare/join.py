@@ -165,11 +165,10 @@ def _groups(
 
 
 def _load(clip: Utterance) -> Samples:
-    from asr.audio import load_audio
+    from pipelines.speech import load_speech
 
     # Without an offset the whole file is meant; a stated duration could cut its last sample.
-    duration_s = clip.duration_s if clip.offset_s else None
-    return load_audio(clip.audio, offset_s=clip.offset_s, duration_s=duration_s)
+    return load_speech(clip if clip.offset_s else dataclasses.replace(clip, duration_s=None))
 
 
 def _rng(options: JoinOptions, *names: str) -> np.random.Generator:
