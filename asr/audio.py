@@ -22,6 +22,9 @@ Samples = npt.NDArray[np.float32]
 
 SAMPLE_RATE = 16_000
 
+SUFFIXES = frozenset((*soundfiles.SUFFIXES, *ffmpeg.SUFFIXES))
+"""What recordings are called, in small letters; a recording of any other name is read as well."""
+
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class AudioInfo:
@@ -57,6 +60,15 @@ def audio_info(path: Path | str) -> AudioInfo:
         container=source.container,
         encoding=source.encoding,
     )
+
+
+def count_channels(path: Path | str) -> int:
+    """Returns how many channels a recording has, by its headers.
+
+    Raises:
+        AudioError: The file is missing, empty, truncated or not a recording.
+    """
+    return spans.open_source(Path(path)).num_channels
 
 
 def load_audio(

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from asr.errors import AudioError
 
-_SUFFIXES = (
+SUFFIXES = (
     *(".3g2", ".3gp", ".aac", ".ac3", ".amr", ".ape", ".asf", ".avi", ".flv", ".m4a", ".m4b"),
     *(".m4v", ".mka", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ts", ".webm", ".wma", ".wmv"),
 )
@@ -58,7 +58,7 @@ def is_needed(path: Path) -> bool:
     if head.startswith(_SOUNDFILE_STARTS):
         return False
     known = head[4:8] == b"ftyp" or head.startswith(_MATROSKA_START)
-    return known or path.suffix.lower() in _SUFFIXES
+    return known or path.suffix.lower() in SUFFIXES
 
 
 def open_source(path: Path) -> FfmpegSource:

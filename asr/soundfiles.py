@@ -12,6 +12,10 @@ import numpy.typing as npt
 from asr import containers
 from asr.errors import AudioError
 
+SUFFIXES = (
+    *(".aif", ".aifc", ".aiff", ".au", ".caf", ".flac", ".mp3", ".nist", ".oga", ".ogg", ".opus"),
+    *(".rf64", ".snd", ".sph", ".w64", ".wav", ".wave"),
+)
 _CHUNK_SAMPLES = 1 << 15  # of all channels together; small, since errors are placed by chunks
 # By content alone libsndfile also takes headerless formats, by which any bytes are sound.
 _CONTAINERS = ("WAV", "WAVEX", "RF64", "W64", "FLAC", "OGG", "MP3", "AIFF", "AU", "CAF", "NIST")

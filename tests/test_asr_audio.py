@@ -15,7 +15,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asr import containers
-from asr.audio import audio_info, load_audio, resample, stream_audio, write_wav
+from asr.audio import (
+    SUFFIXES,
+    audio_info,
+    count_channels,
+    load_audio,
+    resample,
+    stream_audio,
+    write_wav,
+)
 from asr.errors import AudioError
 
 Signal = npt.NDArray[np.float32]
@@ -124,6 +132,20 @@ def test_channels_are_mixed_or_picked(tmp_path: Path) -> None:
     np.testing.assert_allclose(load_audio(path), (left + right) / 2, atol=1e-7)
     refused(path, "channel from 0 to 1", "received 2", channels=2)
     refused(path, "received -1", channels=-1)
+
+
+def test_channels_are_counted_by_the_headers(tmp_path: Path) -> None:
+    for num_channels in (1, 2, 6):
+        samples = np.tile(sweep(1_000)[:, None] * 0.5, (1, num_channels))
+        for suffix in ("wav", "flac", "ogg"):
+            assert count_channels(write(tmp_path / f"a.{suffix}", samples)) == num_channels
+    with pytest.raises(AudioError, match="no such file"):
+        count_channels(tmp_path / "no.wav")
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_the_suffixes_of_recordings_are_known(suffix: str) -> None:
+    assert f".{suffix}" in SUFFIXES
 
 
 def test_six_channels(tmp_path: Path) -> None:
