@@ -28,11 +28,15 @@ MAIN_ENGINES = (
     "ours", "ours bfloat16", "ours bare", "torch", "torch packed", "keras", "peak",
 )  # fmt: skip
 GRID_ENGINES = ("ours", "torch", "peak")
-BATCHES = 3
+MAX_BATCHES = 3
 """Batches of a cell: of one longest length, each with rows of its own."""
+LONG_FLOP = 5e11
+"""Some four seconds on two cores: a cell whose batch needs more has one batch only."""
 ROUND_S = 3.0
 """Short steps are repeated until a round takes about so long."""
 MAX_PASSES = 32
+ENGINE_S = 40.0
+"""An engine that has taken so long over a cell, and had two rounds, has no more of them."""
 
 
 class Cell(NamedTuple):
@@ -50,10 +54,20 @@ class Cell(NamedTuple):
             f"{NUM_LAYERS} x {self.units}"
         )
 
+    @property
+    def num_batches(self) -> int:
+        """How many batches a pass goes over."""
+        return MAX_BATCHES if self._flops_a_frame() * self.num_frames < LONG_FLOP else 1
+
+    @property
+    def num_frames(self) -> int:
+        """Frames of a batch, padding included."""
+        return self.batch_size * self.num_steps
+
     def lengths(self) -> list[list[int]]:
         """Returns the rows' lengths of every batch, the same ones at every call."""
         rng = np.random.default_rng([1997, self.batch_size])
-        shape = (BATCHES, self.batch_size)
+        shape = (self.num_batches, self.batch_size)
         if self.mix == "mixed":
             rows = np.interp(rng.uniform(0, 10, shape), np.arange(11), DECILES_S)
         else:
@@ -66,10 +80,13 @@ class Cell(NamedTuple):
 
         Two for each weight and frame going forward, and four going back.
         """
+        return self._flops_a_frame() * sum(map(sum, self.lengths())) / self.num_batches
+
+    def _flops_a_frame(self) -> float:
         widths = [self.num_features] + [2 * self.units] * (NUM_LAYERS - 1)
         weights = sum(2 * 4 * self.units * (width + self.units) for width in widths)
         weights += 2 * self.units * VOCAB_SIZE
-        return 6.0 * weights * sum(map(sum, self.lengths())) / BATCHES
+        return 6.0 * weights
 
 
 MAIN_CELLS = (
@@ -95,9 +112,11 @@ def measure(cell: Cell, workers: Sequence[Worker], *, rounds: int) -> dict[str, 
     for worker in workers:
         worker.ask(shape=shape)
     slowest = max(worker.ask()["step_s"] for worker in workers if worker.name != "peak")
-    passes = min(MAX_PASSES, max(1, round(ROUND_S / slowest / BATCHES)))
+    passes = min(MAX_PASSES, max(1, round(ROUND_S / slowest / cell.num_batches)))
     for number in range(rounds):
         for worker in workers if number % 2 else reversed(workers):
+            if number >= 2 and sum(times[worker.name]) * passes * cell.num_batches > ENGINE_S:
+                continue
             answer = worker.ask(passes=passes)
             times[worker.name].append(answer["step_s"])
             if worker.name == "ours":
@@ -105,13 +124,12 @@ def measure(cell: Cell, workers: Sequence[Worker], *, rounds: int) -> dict[str, 
     peak = 2 * 4096**3 / statistics.median(times["peak"])
     medians = {name: statistics.median(each) for name, each in times.items()}
     ratios = {
-        name: _quartiles([their / our for their, our in zip(each, times["ours"], strict=True)])
+        name: _quartiles([their / our for their, our in zip(each, times["ours"], strict=False)])
         for name, each in times.items()
         if name not in ("ours", "peak")
     }
-    frames = cell.batch_size * cell.num_steps * BATCHES
     return cell._asdict() | {
-        "padding_share": 1 - sum(map(sum, cell.lengths())) / frames,
+        "padding_share": 1 - sum(map(sum, cell.lengths())) / cell.num_batches / cell.num_frames,
         "step_s": medians,
         "ratio_to_ours": ratios,
         "peak_gflops": peak / 1e9,
@@ -131,7 +149,7 @@ def main(argv: Sequence[str] = ()) -> None:
     parser.add_argument("--rounds", type=int, help="rounds of each cell")
     parser.add_argument("--engines", nargs="+", choices=MAIN_ENGINES, help="only these")
     options = parser.parse_args(argv)
-    rounds = options.rounds or (3 if options.quick else 7)
+    rounds = options.rounds or (3 if options.quick else 5)
     main_cells, grid = (MAIN_CELLS[:2], QUICK_GRID) if options.quick else (MAIN_CELLS, GRID)
     engines = options.engines or [
         name for name in MAIN_ENGINES if not options.quick or name != "keras"

@@ -13,6 +13,7 @@ What the two conventions do not share:
 * Keras's GRU applies its reset gate after the product with the state: `linear_before_reset`.
 """
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,6 +32,7 @@ IR_VERSION = 8  # of the same time: runtimes from 2022 on read it
 _OPERATORS = {"lstm": "LSTM", "gru": "GRU", "rnn": "RNN"}
 _LSTM_GATES = (0, 3, 1, 2)  # where Keras has ONNX's i, o, f, g
 _QUANTISED = ("LSTM", "MatMul")
+_LOW_HALF = 0 if sys.byteorder == "little" else 1  # of a float32, as two numbers of 16 bits
 
 
 def build_onnx(model: "keras.Model") -> "onnx.ModelProto":
@@ -110,6 +112,39 @@ def quantise(model: "onnx.ModelProto", path: Path) -> None:
         reduce_range=True,
         weight_type=QuantType.QInt8,
     )
+
+
+def store_in_16_bits(model: "onnx.ModelProto") -> "onnx.ModelProto":
+    """Returns a float32 model whose matrices are stored as bfloat16: half the size.
+
+    They are converted once, when the file is opened. Matrices whose numbers bfloat16 cannot hold
+    exactly stay as they are, so that the network is the same one.
+
+    Args:
+        model: A float32 model of `build_onnx`.
+    """
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    casts = []
+    for tensor in copy.graph.initializer:
+        if tensor.data_type != TensorProto.FLOAT or len(tensor.dims) < 2:
+            continue
+        halves = np.ascontiguousarray(numpy_helper.to_array(tensor)).view(np.uint16)
+        if halves.reshape(-1)[_LOW_HALF::2].any():
+            continue
+        name, dims = tensor.name, list(tensor.dims)
+        stored = halves.reshape(-1)[1 - _LOW_HALF :: 2].astype("<u2").tobytes()
+        half = helper.make_tensor(f"{name}/16", TensorProto.BFLOAT16, dims, stored, raw=True)
+        tensor.CopyFrom(half)
+        casts.append(helper.make_node("Cast", [f"{name}/16"], [name], to=TensorProto.FLOAT))
+    nodes = [*casts, *copy.graph.node]
+    del copy.graph.node[:]
+    copy.graph.node.extend(nodes)
+    onnx.checker.check_model(copy, full_check=True)
+    return copy
 
 
 class _Graph:
