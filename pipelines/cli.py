@@ -20,6 +20,7 @@ PROGRAMS = {
     "train": ("pipelines.train", "train a model from a recipe"),
     "export": ("pipelines.export", "make a trained model fast to transcribe with"),
     "transcribe": ("pipelines.transcribe", "turn recordings into text"),
+    "serve": ("pipelines.serve", "answer requests for transcripts over HTTP"),
     "align": ("pipelines.align", "say when each word of a known text is said"),
     "evaluate": ("pipelines.evaluate", "score a model or transcripts against references"),
     "compare": ("pipelines.compare", "say which recognizer is better, and whether that is luck"),

@@ -33,6 +33,7 @@ LIBRARIES = {
     "pipelines": {
         *("espeakng_loader", "jinja2", "keras", "matplotlib", "numpy", "onnx", "tensorboard"),
         *("tensorflow", "tomli_w"),
+        *("prometheus_client", "python_multipart", "starlette", "uvicorn"),
     },
 }
 NOT_FOR_ASR = {"argparse"}  # of the standard library: the library reads no command line
@@ -53,6 +54,7 @@ HEAVY = {
         "sentencepiece",
     ),
     *("sklearn", "soundfile", "soxr", "tensorflow"),
+    *("prometheus_client", "starlette", "uvicorn"),
 }
 SOURCES = sorted(path for room in ARROWS for path in (ROOT / room).rglob("*.py"))
 MAX_FILE_LINES = 350
@@ -186,7 +188,10 @@ def test_the_library_is_light_to_import() -> None:
     assert not set(run_python(program).split()) & HEAVY
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"], ["transcribe", "--help"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [["--help"], ["train", "--help"], ["transcribe", "--help"], ["serve", "--help"]],
+)
 def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
     program = (
         "import sys\n"
