@@ -20,6 +20,8 @@ __all__ = [
     "Score",
     "TextOptions",
     "Transcript",
+    "Transcription",
+    "Transcriptions",
     "Utterance",
     "Vocabulary",
     "Word",
@@ -57,6 +59,7 @@ _HOMES = {
     "asr.scoring": ("Score", "score"),
     "asr.text": ("TextOptions", "normalise_text"),
     "asr.transcript": ("Transcript", "Word"),
+    "asr.transcriptions": ("Transcription", "Transcriptions"),
     "asr.validation": ("validate",),
     "asr.vocabulary": ("Vocabulary",),
 }
@@ -76,6 +79,7 @@ if typing.TYPE_CHECKING:
     from asr.scoring import Score, score
     from asr.text import TextOptions, normalise_text
     from asr.transcript import Transcript, Word
+    from asr.transcriptions import Transcription, Transcriptions
     from asr.validation import validate
     from asr.vocabulary import Vocabulary
 else:  # hidden from type checkers, which would take any other name for an attribute too

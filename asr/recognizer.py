@@ -5,7 +5,7 @@ import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import Self, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,7 @@ from asr.features import FeatureOptions, extract, step_s
 from asr.passages import Passage, passages
 from asr.text import TextOptions
 from asr.transcript import Alternative, Transcript, Word, words_of
+from asr.transcriptions import Recording, Transcriptions
 from asr.vocabulary import Vocabulary
 from asr.windows import MAX_S, windows
 from asr.word_edges import to_edges
@@ -116,18 +117,25 @@ class Recognizer:
             num_texts=num_texts,
         )
 
-    def transcribe(self, recording: Path | str | Floats) -> Transcript:
-        """Transcribes one audio file, or float32 samples [num_samples] at 16 kHz.
+    @overload  # a str is an iterable too, of what is no recording
+    def transcribe(self, recording: Recording) -> Transcript: ...  # type: ignore[overload-overlap]
+    @overload
+    def transcribe(self, recording: Iterable[Recording]) -> Transcriptions: ...
+    def transcribe(self, recording: Recording | Iterable[Recording]) -> Transcript | Transcriptions:
+        """Transcribes an audio file, or float32 samples [num_samples] at 16 kHz, or many of these.
 
-        A file of hours takes no more memory than one of minutes.
+        A file of hours takes no more memory than one of minutes. Of many, the transcripts are made
+        as they are asked for, and a recording that cannot be transcribed stops no other.
 
         Raises:
-            AudioError: The file cannot be read, or there is nothing in it to recognise.
+            AudioError: The one file cannot be read, or there is nothing in it to recognise.
             DecodingError: The network gave NaN.
         """
         if isinstance(recording, Path | str):
             return self.transcribe_blocks(stream_audio(recording))
-        return self.transcribe_batch([recording])[0]
+        if isinstance(recording, np.ndarray):
+            return self.transcribe_batch([recording])[0]
+        return Transcriptions(self, recording)
 
     def transcribe_batch(self, recordings: Sequence[Floats]) -> list[Transcript]:
         """Transcribes several recordings, float32 [num_samples] each at 16 kHz, in their order.

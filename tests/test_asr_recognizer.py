@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from asr.errors import AudioError, DecodingError, VocabularyError
 from asr.features import FeatureOptions, extract, step_s
 from asr.recognizer import Floats, Recognizer, log_softmax
 from asr.text import TextOptions
+from asr.transcriptions import Recording
 from asr.vocabulary import Vocabulary
 
 Ints = npt.NDArray[np.int32]
@@ -101,6 +103,27 @@ def test_a_file_gives_what_its_samples_give(tmp_path: Path) -> None:
     assert expected.text  # or the comparison would be of nothing with nothing
     assert recognizer().transcribe(tmp_path / "a.wav") == expected
     assert recognizer().transcribe(str(tmp_path / "a.wav")) == expected
+
+
+def test_many_recordings_give_what_each_gives_alone(tmp_path: Path) -> None:
+    write_wav(tmp_path / "a.wav", noise(8_000))
+    machine = recognizer()
+    given: list[Recording] = [noise(5_000, 1), tmp_path / "a.wav", str(tmp_path / "a.wav")]
+    with machine.transcribe([*given, tmp_path / "no.wav"]) as results:
+        *found, missing = results
+    assert [one.transcript for one in found] == [machine.transcribe(one) for one in given]
+    assert isinstance(missing.error, AudioError)
+    generated = machine.transcribe(recording for recording in given)
+    assert [one.transcript for one in generated] == [one.transcript for one in found]
+
+
+@pytest.mark.parametrize("method", ["greedy", "beam"])
+def test_threads_may_share_a_recognizer(method: Any) -> None:
+    machine = recognizer(decoding=DecodingOptions(method=method, beam_width=4))
+    recordings = [noise(3_000 + 50 * seed, seed) for seed in range(24)]
+    expected = [machine.transcribe(recording) for recording in recordings]
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(machine.transcribe, recordings)) == expected
 
 
 def test_features_of_another_rate_are_made_of_samples_of_that_rate() -> None:
