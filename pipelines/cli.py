@@ -91,7 +91,7 @@ def _run(argv: list[str]) -> int:
     if not argv:
         parser.print_help(sys.stderr)
         return USAGE_ERROR
-    arguments = parser.parse_args(argv)
+    arguments = parser.parse_args(argv, argparse.Namespace(argv=argv))
     return int(_import(arguments.command).run(arguments))
 
 

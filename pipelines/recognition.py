@@ -153,6 +153,14 @@ def recognise(
     return total
 
 
+def results_in_turn(
+    recognizer: BatchRecognizer, utterances: Iterable[Utterance]
+) -> Iterator[Result]:
+    """Yields the same results, in this thread alone: for one of several processes."""
+    for group in _groups(utterances):
+        yield from _results_of(recognizer, group)
+
+
 def _results(recognizer: BatchRecognizer, utterances: Iterable[Utterance]) -> Iterator[Result]:
     pool = ThreadPoolExecutor(_NUM_WORKERS, thread_name_prefix="recognition")
     waiting: deque[tuple[int, Future[list[Result]]]] = deque()

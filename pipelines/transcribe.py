@@ -1,46 +1,64 @@
 """`asr transcribe`: recordings in, text out, and no failure passed over in silence."""
 
 import argparse
+import functools
+import itertools
+import shlex
 import sys
 from collections.abc import Sequence
-from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from asr.errors import AudioError, ManifestError
 from pipelines.choices import add_choices, choices_of
 from pipelines.usage import UsageError
 
 if TYPE_CHECKING:
-    from asr.manifest import Utterance
-    from pipelines.recognition import BatchRecognizer, Result
+    from asr.bundle import Bundle
+    from pipelines.choices import Choices
+    from pipelines.engines import Engine
+    from pipelines.outputs import Output
+
+DEFAULT_MODEL = "en-read"
 
 DESCRIPTION = """\
-Turns recordings into text. The text goes to the screen, one line a recording,
-with the recording in front if there are several (talk.wav: text), or to -o:
-  FOLDER        a .txt or .json file for each, named like the recording
-                (like its id, if it comes from a manifest)
-  NAME.jsonl    one file: a manifest with what was heard as pred_text
-  NAME.txt, NAME.json
-                one file, for one recording
-JSON is in whisper's shape: text, and segments with words, their times, and how
-sure each is (0 to 1).
+Turns recordings into text. What to transcribe may be recordings, folders of
+them, quoted patterns ('calls/**/*.wav'), lists (JSON lines, CSV, a Kaldi
+folder), or - for one recording on standard input.
 
-A recording that cannot be transcribed stops nothing: it is listed at the end,
-with its reason. In NAME.jsonl it has an empty pred_text, and the reason as
-error. Where a manifest has the texts, the word error rate is shown at the end.
-The exit code is 0 if every recording was transcribed, 1 if one was not, 2 if
-the command made no sense.
+The text goes to the screen, one line a recording, with the recording in front
+if there are several (talk.wav: text), or to
+  --output-dir FOLDER   a file for each in every --output-format, named like
+                        the recording: calls/monday/1.wav of calls becomes
+                        FOLDER/monday/1.txt (a list's are named by their ids)
+  -o NAME.jsonl         one file: a manifest with what was heard as pred_text
+  -o NAME.txt           one file, for one recording (or .json, .srt, .vtt …)
+
+Formats: txt, json (whisper's shape: segments with words, their times, and how
+sure each is), srt, vtt, tsv, ctm, trn, jsonl.
+
+A run that was ended in any way goes on where it stopped when the same command
+is given again; what was made of the same audio with the same model and settings
+is left as it is. Ctrl-C finishes what is in hand, twice stops at once.
+
+A recording that cannot be transcribed stops nothing: it is listed at the end
+with its reason, and in FOLDER/failures.jsonl or in NAME.jsonl as error. Where a
+list has the texts, the word error rate is shown at the end. The exit code is 0
+if every recording was transcribed, 1 if one was not, 2 if the command made no
+sense, 130 if it was interrupted.
 """
 
 EXAMPLES = """\
 examples:
-  asr transcribe --model runs/mine talk.wav          text to the screen
-  asr transcribe --model runs/mine *.flac -o texts   texts/NAME.txt each
-  asr transcribe --model runs/mine *.flac -o texts --output-format json
-  asr transcribe --model runs/mine test.jsonl -o heard.jsonl
+  asr transcribe talk.wav                             text to the screen
+  asr transcribe calls/ --output-dir out --output-format json,srt
+  asr transcribe test.jsonl -o heard.jsonl            a list, and its error rate
+  cat talk.wav | asr transcribe -
+  find . -name '*.flac' -print0 | asr transcribe --files0-from - -o out
   asr transcribe --model runs/mine talk.wav --hotwords names.txt --lm lm.ngram
 """
+
+# Processes are worth their start from about so many parts on (chunks.py): a quarter of an hour.
+_MANY_PARTS = 8
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -48,159 +66,224 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = DESCRIPTION
     parser.epilog = EXAMPLES
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument(
-        "inputs",
-        nargs="+",
-        type=Path,
-        metavar="INPUT",
-        help="recordings, or one list of them: JSON lines, CSV, a Kaldi folder",
+    _add_inputs(parser)
+    _add_outputs(parser)
+    group = parser.add_argument_group("what computes it")
+    group.add_argument(
+        "--model", help=f"default: {DEFAULT_MODEL}; a model's name, its folder, or a run's"
     )
-    parser.add_argument("--model", required=True, help="a model's name, its folder, or a run's")
-    parser.add_argument("-o", "--output", type=Path, help="where to write; see above")
-    parser.add_argument(
-        "--output-format", choices=("txt", "json"), default="txt", help="default: txt"
-    )
-    parser.add_argument("--root", type=Path, help="folder that a list's relative paths start from")
-    parser.add_argument("--overwrite", action="store_true", help="replace files that are there")
-    parser.add_argument(
+    group.add_argument(
         "--engine",
         choices=("auto", "onnx", "keras"),
         default="auto",
         help="what computes the network (default: auto, which is ONNX Runtime where the model has "
         "been exported by asr export, else Keras)",
     )
-    parser.add_argument(
+    group.add_argument(
         "--threads",
         type=int,
         metavar="N",
         help="processor cores for ONNX Runtime (default: all)",
     )
+    group.add_argument(
+        "--workers",
+        type=int,
+        metavar="N",
+        help="processes side by side, 0 for none beside this one (default: one a core where there "
+        "is enough to do; a recording that ends its process costs no other)",
+    )
+    add_choices(parser)
+
+
+def _add_inputs(parser: argparse.ArgumentParser) -> None:
+    inputs = parser.add_mutually_exclusive_group(required=True)
+    # A default of its own, so that argparse can tell nothing from something.
+    inputs.add_argument("inputs", nargs="*", default=[], metavar="INPUT", help="see above")
+    inputs.add_argument(
+        "--files0-from",
+        metavar="FILE",
+        help="names of recordings, each ended by NUL; - for standard input",
+    )
+    parser.add_argument("--root", type=Path, help="folder that a list's relative paths start from")
     parser.add_argument(
+        "--channels",
+        default="mix",
+        metavar="WHICH",
+        help="mix (default), left, right, a number from 1 on, or each for all of them apart",
+    )
+
+
+def _add_outputs(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("what is written")
+    group.add_argument("-o", "--output", type=Path, help="a file, or a folder; see above")
+    group.add_argument("--output-dir", type=Path, metavar="FOLDER", help="a folder")
+    group.add_argument(
+        "--output-format", metavar="A,B…", help="one or several of the above (default: txt)"
+    )
+    group.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="replace files that are there and were not made of the same audio, by the same model, "
+        "with the same settings",
+    )
+    group.add_argument(
         "--n-best",
         type=int,
         default=1,
         metavar="N",
-        help="in JSON, the N best texts as alternatives (beam search)",
+        help="in JSON, the N best texts as alternatives, of recordings that are not long (beam "
+        "search)",
     )
-    parser.add_argument(
+    group.add_argument(
         "--character-times", action="store_true", help="in whisper's JSON, times of characters too"
     )
-    parser.add_argument("--quiet", action="store_true", help="show no progress")
-    add_choices(parser)
+    group.add_argument(
+        "--strict", action="store_true", help="end at the first recording that fails"
+    )
+    group.add_argument("--quiet", action="store_true", help="show no progress")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Runs `asr transcribe`.
 
     Returns:
-        0 if every recording was transcribed, 1 if one was not.
+        0 if every recording was transcribed, 1 if one was not, 130 if the run was interrupted.
 
     Raises:
         UsageError: The arguments contradict each other or what is there.
-        AsrError: The manifest or the model cannot be read.
+        AsrError: A list or the model cannot be read.
     """
-    from pipelines.outputs import make_output
+    from pipelines.batch_run import run_batch
+    from pipelines.closing_words import hint_at_going_on, say_alternatives, say_result
+    from pipelines.destinations import make_output, shown_formats
+    from pipelines.fingerprint import fingerprint
+    from pipelines.inputs import gather
+    from pipelines.outputs import refuse_input
 
-    if arguments.threads is not None and arguments.threads < 1:
-        raise UsageError(f"--threads: expected a number from 1 on, received {arguments.threads}")
+    _check_numbers(arguments)
     choices = choices_of(arguments)
-    _check_shown(arguments)
-    is_list = _is_list(arguments.inputs)
-    utterances = _listed(arguments) if is_list else _recordings(arguments.inputs)
-    output = make_output(
-        arguments.output,
-        arguments.output_format,
-        utterances,
-        named_by_id=is_list,
-        overwrite=arguments.overwrite,
-        characters=arguments.character_times,
+    forms = shown_formats(arguments.output, arguments.output_dir, arguments.output_format)
+    _check_shown(arguments, forms)
+    if arguments.output is not None:
+        refuse_input(arguments.output, arguments.inputs)
+    recordings = gather(
+        arguments.inputs,
+        files0_from=arguments.files0_from,
+        root=arguments.root,
+        channels=arguments.channels,
     )
-    from pipelines.network import load_recognizer
-    from pipelines.recognition import transcribe
-
-    recognizer = load_recognizer(
-        arguments.model, engine=arguments.engine, threads=arguments.threads, choices=choices
+    bundle = _bundle(arguments.model)
+    output = make_output(
+        output=arguments.output,
+        output_dir=arguments.output_dir,
+        forms=forms,
+        recordings=recordings,
+        settings=functools.partial(
+            fingerprint,
+            bundle,
+            engine=arguments.engine,
+            choices=choices,
+            characters=arguments.character_times,
+        ),
+        overwrite=arguments.overwrite,
     )
     # Text on a terminal is progress enough, and a live line would run into it.
-    quiet = arguments.quiet or (arguments.output is None and sys.stdout.isatty())
-    heard: list[str] = []
-    failures: list[Result] = []
-    try:
-        with output, closing(transcribe(recognizer, utterances, quiet=quiet)) as results:
-            for result in results:
-                output.write(result)
-                heard.append(result.transcript.text if result.transcript else "")
-                if result.transcript is None:
-                    failures.append(result)
-    finally:
-        _say_failures(failures, len(utterances))
-    _say_score(utterances, heard, recognizer)
-    return 1 if failures else 0
+    to_screen = not output.goes_on and output.folder is None
+    quiet = arguments.quiet or (to_screen and sys.stdout.isatty())
+    command = shlex.join(["asr", *getattr(arguments, "argv", [])])
+    with output:
+        engine = _engine(arguments, choices, bundle, output) if output.is_unfinished else None
+        output.begin()
+        with hint_at_going_on(output, command):
+            tally = run_batch(output, engine, strict=arguments.strict, quiet=quiet)
+            output.finish(complete=tally.ending == "complete")
+    say_alternatives(tally, arguments.n_best)
+    return say_result(output, tally, bundle.text, command=command, quiet=arguments.quiet)
 
 
-def _check_shown(arguments: argparse.Namespace) -> None:
+def _check_numbers(arguments: argparse.Namespace) -> None:
+    if arguments.threads is not None and arguments.threads < 1:
+        raise UsageError(f"--threads: expected a number from 1 on, received {arguments.threads}")
+    if arguments.workers is not None and arguments.workers < 0:
+        raise UsageError(f"--workers: expected a number from 0 on, received {arguments.workers}")
+
+
+def _check_shown(arguments: argparse.Namespace, forms: Sequence[str]) -> None:
     """Refuses to work out what the output would not show."""
-    suffix = arguments.output.suffix if arguments.output else ""
-    is_whisper = suffix == ".json" or (
-        suffix not in (".jsonl", ".txt") and arguments.output_format == "json"
-    )
-    if arguments.character_times and not is_whisper:
+    if arguments.character_times and "json" not in forms:
         raise UsageError("--character-times: expected --output-format json, or -o NAME.json")
-    if arguments.n_best > 1 and not is_whisper and suffix != ".jsonl":
+    if arguments.n_best > 1 and not {"json", "jsonl"} & set(forms):
         raise UsageError("--n-best: expected JSON to write them to: --output-format json")
 
 
-def _is_list(inputs: Sequence[Path]) -> bool:
-    """Whether the input is one list of recordings; several, or one among recordings, is refused."""
-    from asr.interchange import is_list
+def _bundle(name: str | None) -> "Bundle":
+    """Opens a model's settings; the network is left to whatever computes it.
 
-    lists = [path for path in inputs if is_list(path)]
-    if lists and len(inputs) > 1:
-        raise UsageError(f"expected recordings, or one list of them; received {lists[0]} with more")
-    return bool(lists)
+    Raises:
+        BundleError: There is no such model, or it is broken.
+    """
+    from asr.bundle import list_bundles, name_of, open_bundle
+    from asr.errors import BundleError
 
-
-def _listed(arguments: argparse.Namespace) -> "list[Utterance]":
-    from asr.interchange import read_utterances
-
-    (path,) = arguments.inputs
-    utterances = read_utterances(path, root=arguments.root)
-    if not utterances:
-        raise ManifestError(f"{path}: expected at least one recording, received an empty list")
-    return utterances
-
-
-def _recordings(paths: Sequence[Path]) -> "list[Utterance]":
-    from asr.manifest import Utterance
-
-    # One that is missing among others is a failure like any; alone, it is most likely mistyped.
-    if not any(path.exists() for path in paths):
-        raise AudioError(f"no such file: {', '.join(map(str, paths))}")
-    return [Utterance(id=str(path), audio=path, duration_s=None) for path in paths]
+    if name is None and not Path(DEFAULT_MODEL).is_dir():
+        installed = [name_of(folder) for folder in list_bundles()]
+        if DEFAULT_MODEL not in installed:
+            known = f"installed are: {', '.join(installed)}" if installed else "none is installed"
+            raise BundleError(
+                f"the model {DEFAULT_MODEL}, which is taken if none is named, is not installed "
+                f"({known}); --model names one of those, or the folder of another"
+            )
+    return open_bundle(name or DEFAULT_MODEL)
 
 
-def _say_failures(failures: "Sequence[Result]", num_recordings: int) -> None:
-    from pipelines.outputs import printable
+def _engine(
+    arguments: argparse.Namespace, choices: "Choices", bundle: "Bundle", output: "Output"
+) -> "Engine":
+    """Returns what hears, opened where it is this process.
 
-    if not failures:
-        return
-    count = f"{len(failures)} of {num_recordings}" if num_recordings > 1 else "the recording"
-    verb = "were" if len(failures) > 1 else "was"
-    print(f"asr: {count} {verb} not transcribed", file=sys.stderr)
-    for result in failures:
-        name, reason = result.utterance.id, result.failure
-        said = reason if reason.startswith(name) else f"{name}: {reason}"
-        print(f"  {printable(said)}", file=sys.stderr)
+    Raises:
+        AsrError: The model cannot be opened.
+    """
+    from asr.cores import available_cores
+    from pipelines.engines import Processes, Threads
+    from pipelines.hearing import Job
+    from pipelines.network import load_recognizer
+
+    cores = arguments.threads or available_cores()
+    count = _num_workers(arguments, bundle, output, cores)
+    job = Job(
+        open=functools.partial(
+            load_recognizer,
+            arguments.model or DEFAULT_MODEL,
+            engine=arguments.engine,
+            threads=max(1, cores // count) if count else arguments.threads,
+            choices=choices,
+        ),
+        forms=tuple(output.forms),
+        characters=arguments.character_times,
+        named=output.folder is None and len(output.recordings) > 1,
+        folder=output.folder,
+        mirrored=output.mirrored,
+        stamped=output.goes_on,
+    )
+    return Processes(job, count) if count else Threads(job)
 
 
-def _say_score(
-    utterances: "Sequence[Utterance]", heard: Sequence[str], recognizer: "BatchRecognizer"
-) -> None:
-    """Shows the word error rate, if every recording has a text."""
-    said = {str(n): item.text for n, item in enumerate(utterances) if item.text is not None}
-    if len(said) < len(utterances):
-        return
-    from asr.scoring import score
+def _num_workers(
+    arguments: argparse.Namespace, bundle: "Bundle", output: "Output", cores: int
+) -> int:
+    """Returns how many processes are worth their start; 0 for this one alone."""
+    from asr.bundle import NETWORK_FILE
+    from pipelines.chunks import chunks
+    from pipelines.fingerprint import network_file
 
-    found = score(said, dict(zip(said, heard, strict=True)), text=recognizer.text)
-    print(f"{found.kaldi_line()} ({found.normalisation})", file=sys.stderr)
+    if arguments.workers is not None:
+        return int(arguments.workers)
+    # Of all recordings, not of those that are left: what is heard side by side, and by how many
+    # threads each, is the same when a run goes on.
+    num_parts = sum(1 for _ in itertools.islice(chunks(output.recordings), max(cores, _MANY_PARTS)))
+    if not output.goes_on and num_parts < _MANY_PARTS:
+        return 0
+    if network_file(bundle, arguments.engine).name == NETWORK_FILE:
+        return 1 if output.goes_on else 0  # Keras fills all cores, and its memory, once
+    return min(cores, num_parts)

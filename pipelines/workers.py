@@ -21,7 +21,7 @@ def worker_processes(count: int) -> Iterator[ProcessPoolExecutor]:
         count: Processes at most.
     """
     pool = ProcessPoolExecutor(
-        count, mp_context=multiprocessing.get_context("spawn"), initializer=_begin
+        count, mp_context=multiprocessing.get_context("spawn"), initializer=begin_worker
     )
     try:
         yield pool
@@ -29,7 +29,7 @@ def worker_processes(count: int) -> Iterator[ProcessPoolExecutor]:
         pool.shutdown(cancel_futures=True)
 
 
-def _begin() -> None:
+def begin_worker() -> None:
     """Leaves an interrupt to the program, and ends with it, even if it is killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()

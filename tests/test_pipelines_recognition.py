@@ -58,8 +58,7 @@ def reading(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """Files named by their seconds, `0` being one that cannot be read; lists what was opened."""
     opened: list[Path] = []
 
-    def load(path: Path, *, offset_s: float, duration_s: float | None) -> Samples:
-        del offset_s, duration_s
+    def load(path: Path, **_: object) -> Samples:
         opened.append(path)
         if path.name == "0":
             raise AudioError(f"{path}: no such file")
@@ -145,11 +144,11 @@ def test_no_more_than_a_few_groups_or_one_long_recording_are_held(
     held: list[int] = []
     load: Callable[..., Samples] = getattr(speech, "load_audio")  # noqa: B009
 
-    def watched(path: Path, *, offset_s: float, duration_s: float | None) -> Samples:
+    def watched(path: Path, **part: object) -> Samples:
         there = [samples for reference in alive if (samples := reference()) is not None]
         held.append(sum(map(len, there)) // SAMPLE_RATE)
         del there
-        samples = load(path, offset_s=offset_s, duration_s=duration_s)
+        samples = load(path, **part)
         alive.append(weakref.ref(samples))
         return samples
 
@@ -168,7 +167,10 @@ def test_a_long_recording_is_read_while_it_is_recognised(
     monkeypatch.setattr(recognition, "_STREAMED_S", 5.0)
     asked: list[tuple[Path, float, float | None]] = []
 
-    def stream(path: Path, *, offset_s: float, duration_s: float | None) -> Iterator[Samples]:
+    def stream(
+        path: Path, *, offset_s: float, duration_s: float | None, channels: object
+    ) -> Iterator[Samples]:
+        assert channels == "mix"
         asked.append((path, offset_s, duration_s))
         yield from (np.zeros(SAMPLE_RATE, np.float32) for _ in range(int(path.name)))
         if path.name == "7":

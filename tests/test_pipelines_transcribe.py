@@ -12,11 +12,13 @@ import numpy.typing as npt
 import pytest
 
 from asr.audio import SAMPLE_RATE, write_wav
+from asr.bundle import write_settings
 from asr.errors import DecodingError
 from asr.hypotheses import read_hypotheses
 from asr.manifest import read_manifest
 from asr.text import TextOptions
 from asr.transcript import Alternative, Character, Transcript, Word
+from asr.vocabulary import Vocabulary
 from pipelines import cli, network
 from pipelines.choices import AS_IT_IS, Choices
 
@@ -50,14 +52,26 @@ class Listener:
         return self.transcribe_batch([np.concatenate(list(blocks))])[0]
 
 
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a model, `any`, whose network nobody will ask for."""
+    folder = tmp_path_factory.mktemp("models")
+    recipe = {"features": {}, "text": {"language": "en"}, "decoding": {"method": "beam"}}
+    write_settings(
+        folder / "any", recipe=recipe, vocabulary=Vocabulary.from_characters(" ab"), card=""
+    )
+    return folder
+
+
 @pytest.fixture
-def asr(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Command:
-    """Runs the command in tmp_path with the listener as its model."""
+def asr(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, models: Path) -> Command:
+    """Runs the command in tmp_path and this process, with the listener as its model."""
     monkeypatch.setattr(network, "load_recognizer", lambda _, **__: Listener())
+    monkeypatch.setenv("ASR_MODELS", str(models))
     monkeypatch.chdir(tmp_path)
 
     def run(*words: str | Path) -> int:
-        return cli.main(["transcribe", "--model", "any", *map(str, words)])
+        return cli.main(["transcribe", "--model", "any", "--workers", "0", *map(str, words)])
 
     return run
 
@@ -92,7 +106,9 @@ def records(path: Path | str) -> list[dict[str, object]]:
 
 
 def tree(folder: Path) -> list[str]:
-    return sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
+    """The files that are there for a person: what the program keeps for itself is left out."""
+    names = (p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
+    return sorted(name for name in names if ".asr/" not in name)
 
 
 # To the screen
@@ -114,9 +130,7 @@ def test_several_recordings_are_named_in_the_order_asked_for(
     for name, tenths in (("b/x.wav", 3), ("a/x.wav", 1), ("silent.wav", 4)):
         spoken(name, tenths)
     assert asr("b/x.wav", "a/x.wav", "silent.wav", "b/x.wav") == 0
-    assert capsys.readouterr().out == (
-        "b/x.wav: three\na/x.wav: one\nsilent.wav: \nb/x.wav: three\n"
-    )
+    assert capsys.readouterr().out == ("b/x.wav: three\na/x.wav: one\nsilent.wav: \n")
 
 
 def test_a_bad_recording_costs_itself(asr: Command, capsys: pytest.CaptureFixture[str]) -> None:
@@ -174,27 +188,27 @@ def test_the_error_rate_needs_every_text(
     assert ("%WER" in capsys.readouterr().err) == (text is not None)
 
 
-def test_text_comes_as_it_is_recognised(tmp_path: Path) -> None:
+def test_text_comes_as_it_is_recognised(tmp_path: Path, models: Path) -> None:
     """Through a pipe too: the first line is there while the second recording is still read."""
     spoken(tmp_path / "a.wav", 1)
     program = (
-        "import sys, test_pipelines_transcribe as t, pipelines.recognition as r\n"
+        "import sys, test_pipelines_transcribe as t, pipelines.chunks as c\n"
         "from pipelines import cli, network, speech\n"
         "network.load_recognizer = lambda _, **__: t.Listener()\n"
-        "r._GROUP_S = 0.0\n"
+        "c.MAX_RECORDINGS = 1\n"
         "load = speech.load_audio\n"
         "def slow(path, **more):\n"
         "    if path.name == 'b.wav': sys.stdin.readline()\n"
         "    return load(path, **more)\n"
         "speech.load_audio = slow\n"
-        "sys.exit(cli.main(['transcribe', '--quiet', '--model', 'm', 'a.wav', 'b.wav']))"
+        "sys.exit(cli.main(['transcribe', '--quiet', '--model', 'any', 'a.wav', 'b.wav']))"
     )
     spoken(tmp_path / "b.wav", 2)
     path = os.pathsep.join([str(Path(__file__).parent), str(Path(__file__).parent.parent)])
     with subprocess.Popen(
         [sys.executable, "-c", program],
         cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": path},
+        env={**os.environ, "PYTHONPATH": path, "ASR_MODELS": str(models)},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -219,8 +233,8 @@ def test_a_folder_gets_a_file_for_each(
     spoken("in/b.c.wav", 5)
     assert asr("in/a.wav", "in/b.c.wav", "gone.wav", "-o", "deep/out", *options) == 1
     assert capsys.readouterr().out == ""
-    assert tree(Path("deep/out")) == [f"a.{form}", f"b.c.{form}"]
-    content = Path(f"deep/out/b.c.{form}").read_text("utf-8")
+    assert tree(Path("deep/out")) == ["failures.jsonl", f"in/a.{form}", f"in/b.c.{form}"]
+    content = Path(f"deep/out/in/b.c.{form}").read_text("utf-8")
     assert content.endswith("\n")
     if form == "txt":
         assert content == "né d'oc\n"
@@ -239,7 +253,8 @@ def test_one_recording_may_name_its_file(
     assert asr("a.wav", "-o", name) == 0
     content = Path(name).read_text()
     assert (content == "one\n") if name == "talk.txt" else json.loads(content)["text"] == "one"
-    assert asr("a.wav", "a.wav", "-o", name, "--overwrite") == 2
+    spoken("b.wav", 2)
+    assert asr("a.wav", "b.wav", "-o", name, "--overwrite") == 2
     assert "expected a folder or a .jsonl file for 2 recordings" in capsys.readouterr().err
 
 
@@ -257,13 +272,18 @@ def test_files_of_a_manifest_are_named_by_their_ids(asr: Command) -> None:
     assert Path("out/clips/2@0.1.txt").read_text() == "one\n"
 
 
-@pytest.mark.parametrize("key", ["../x", "/x", "a/../../x", "a\nb", "a\0b"])
-def test_an_id_cannot_lead_out_of_the_folder(
-    refusing: Command, capsys: pytest.CaptureFixture[str], key: str
-) -> None:
-    manifest("m.jsonl", {"audio_filepath": "1.wav", "id": key})
-    assert refusing("m.jsonl", "-o", "out") == 1
-    assert "cannot name a file" in capsys.readouterr().err
+def test_names_of_others_stay_in_the_folder(asr: Command, tmp_path: Path) -> None:
+    spoken("1.wav", 1)
+    keys = ["../x", "/x", "a/../../x", "a\nb", ".asr/journal"]
+    manifest("m.jsonl", *({"audio_filepath": "1.wav", "id": key} for key in keys))
+    before = set(tmp_path.rglob("*"))
+    assert asr("m.jsonl", "-o", "out", "--quiet") == 0
+    assert len(tree(Path("out"))) == len(keys)
+    assert all(
+        Path("out") in path.relative_to(tmp_path).parents or path.name == "out"
+        for path in set(tmp_path.rglob("*")) - before
+    )
+    assert (Path("out/.asr/journal.jsonl")).read_text().startswith('{"journal":1}')
 
 
 # As a manifest
@@ -325,35 +345,6 @@ def test_other_lists_are_read_too(asr: Command, capsys: pytest.CaptureFixture[st
     assert err.count("%WER 0.00") == 1
 
 
-@pytest.mark.parametrize("trouble", [KeyboardInterrupt, ZeroDivisionError])
-def test_a_manifest_of_results_is_whole_or_not_there(
-    asr: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, trouble: type[BaseException]
-) -> None:
-    for n in (1, 2):
-        spoken(f"{n}.wav", n)
-    path = manifest("m.jsonl", *({"audio_filepath": f"{n}.wav"} for n in (1, 2)))
-    Path("out").mkdir()
-    heard = Listener.transcribe_batch
-
-    def interrupted(self: Listener, recordings: Sequence[Samples]) -> list[Transcript]:
-        if len(recordings[0]) > SAMPLE_RATE // 10:
-            raise trouble
-        return heard(self, recordings)
-
-    monkeypatch.setattr(Listener, "transcribe_batch", interrupted)
-    monkeypatch.setattr("pipelines.recognition._GROUP_S", 0.0)
-    for before in (None, "as it was\n"):
-        if before:
-            Path("out/result.jsonl").write_text(before)
-        try:
-            code = asr(path, "-o", "out/result.jsonl", "--overwrite")
-        except ZeroDivisionError:
-            code = 1  # a bug keeps its traceback
-        assert code == (130 if trouble is KeyboardInterrupt else 1)
-        assert tree(tmp_path / "out") == (["result.jsonl"] if before else [])
-    assert Path("out/result.jsonl").read_text() == "as it was\n"
-
-
 # Refused before anything is computed
 
 
@@ -366,40 +357,70 @@ def test_nothing_is_overwritten_unasked(
     for name in ("a.txt", "result.jsonl"):
         Path("out", name).write_text("mine")
     assert refusing("a.wav", "-o", output) == 2
-    assert "is there already; --overwrite replaces it" in capsys.readouterr().err
+    message = capsys.readouterr().err
+    assert "is there already" in message
+    assert "--overwrite replaces it" in message
     assert {Path("out", name).read_text() for name in ("a.txt", "result.jsonl")} == {"mine"}
+    assert not Path("out/.asr").exists()
 
 
 def test_what_is_there_is_replaced_when_asked(asr: Command) -> None:
     spoken("a.wav", 1)
     for path, expected in (("out", "out/a.txt"), ("x.jsonl", "x.jsonl"), ("x.txt", "x.txt")):
+        Path(expected).parent.mkdir(exist_ok=True)
+        Path(expected).write_text("mine")
         for _ in range(2):
             assert asr("a.wav", "-o", path, "--overwrite", "--quiet") == 0
         assert "one" in Path(expected).read_text()
 
 
-def test_two_recordings_cannot_write_one_file(
+def test_of_many_files_in_the_way_one_is_named_and_all_are_counted(
     refusing: Command, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for name in ("a/x.wav", "b/x.wav"):
-        spoken(name, 1)
-    assert refusing("a/x.wav", "b/x.wav", "-o", "out", "--overwrite") == 2
-    assert "a/x.wav and b/x.wav would both write out/x.txt" in capsys.readouterr().err
-    assert not Path("out").exists()
+    for n in range(3):
+        spoken(f"in/{n}.wav", 1)
+    Path("out").mkdir()
+    for n in range(3):
+        Path(f"out/{n}.srt").touch()
+    assert refusing("in", "--output-dir", "out", "--output-format", "txt,srt") == 2
+    assert "out/0.srt is there already (and 2 more)" in capsys.readouterr().err
+
+
+def test_files_of_one_name_go_to_their_own_folders(asr: Command) -> None:
+    for n, name in enumerate(("a/x.wav", "b/x.wav"), start=1):
+        spoken(name, n)
+    assert asr("a/x.wav", "b/x.wav", "-o", "out") == 0
+    assert tree(Path("out")) == ["a/x.txt", "b/x.txt"]
+    assert Path("out/b/x.txt").read_text() == "two\n"
+
+
+def test_what_is_transcribed_is_not_written_over(
+    refusing: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spoken("a.wav", 1)
+    manifest("m.jsonl", {"audio_filepath": "a.wav"})
+    assert refusing("m.jsonl", "-o", "./m.jsonl", "--overwrite") == 2
+    assert "is what is to be transcribed" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [
-        (["gone.wav"], 1, "no such file: gone.wav"),
-        (["gone.wav", "also.wav"], 1, "no such file: gone.wav, also.wav"),
+        (["gone.wav"], 2, "no such file: gone.wav"),
+        (["gone.wav", "also.wav"], 2, "no such file: gone.wav, also.wav"),
         (["gone.jsonl"], 1, "gone.jsonl: expected a readable file"),
         (["empty.jsonl"], 1, "empty.jsonl: expected at least one recording"),
         (["bad.jsonl"], 1, "bad.jsonl: 1 line cannot be understood"),
-        (["plain"], 1, "plain: expected a Kaldi data directory"),
-        (["empty.jsonl", "bad.jsonl"], 2, "expected recordings, or one list of them"),
-        (["a.wav", "plain"], 2, "received plain with more"),
-        (["a.wav", "-o", "a.wav"], 2, "expected a folder, received the file a.wav"),
+        (["plain"], 2, "found no recordings in plain"),
+        (["a.wav", "-o", "a.wav"], 2, "a.wav is what is to be transcribed"),
+        (["a.wav", "--output-dir", "bad.jsonl"], 2, "expected a folder to write to"),
+        (["a.wav", "-o", "x", "--output-dir", "y"], 2, "-o or --output-dir, received both"),
+        (["a.wav", "-o", "x.txt", "--output-format", "json"], 2, "expected txt"),
+        (["a.wav", "--output-format", "txt,doc"], 2, "received 'doc'"),
+        (["a.wav", "--output-format", "txt,json"], 2, "expected --output-dir for 2 formats"),
+        (["a.wav", "b.wav", "--output-format", "srt"], 2, "the srt of several recordings"),
+        (["a.wav", "--workers", "-1"], 2, "--workers: expected a number from 0 on"),
+        (["a.wav", "--channels", "top"], 2, "--channels"),
     ],
 )
 def test_what_makes_no_sense_is_one_line(
@@ -417,6 +438,7 @@ def test_what_makes_no_sense_is_one_line(
     out, err = capsys.readouterr()
     assert (out, err.startswith("asr: ")) == ("", True)
     assert message in err
+    assert not list(Path().rglob(".asr"))
 
 
 @pytest.mark.parametrize("output", ["file/out", "file/result.jsonl"])

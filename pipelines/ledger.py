@@ -1,0 +1,174 @@
+"""What has been made of which recordings, by which model: kept in a journal, for runs that go on.
+
+A recording's output is known by the recording's name and its format. It is done with if it was made
+with the same settings of the same bytes, and what it says of itself, such as an id, is the same.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from asr.manifest import to_json_line
+from pipelines.hearing import Heard
+from pipelines.inputs import Recording
+from pipelines.journal import Journal
+from pipelines.stamps import Stamp
+
+NAMING = frozenset({"ctm", "trn", "jsonl"})
+"""Formats that say which recording they are of."""
+
+Key = tuple[str, str]
+"""A recording's name, and a format."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An output that was made.
+
+    Attributes:
+        settings: Digest of the model and all that was chosen.
+        source: What of the recording it was made of, beside its bytes.
+        audio: Which bytes these were.
+        file: Which file was made; None if it was a line of the journal.
+        text: What was heard; None if nobody will compare it.
+    """
+
+    settings: str
+    source: str
+    audio: Stamp
+    file: Stamp | None
+    text: str | None
+
+
+class Ledger:
+    """All outputs that a journal tells of.
+
+    Args:
+        path: The journal's file; it need not be there.
+        settings: Digest of the model and all that is chosen now.
+
+    Raises:
+        UsageError: As `Journal`.
+    """
+
+    def __init__(self, path: Path, settings: str) -> None:
+        self._journal = Journal(path)
+        self._settings = settings
+        self.entries: dict[Key, Entry] = {}
+        """Outputs of earlier runs; those of this one are not asked for again."""
+        self.failures: dict[str, str] = {}
+        """Why recordings have no output, by name."""
+        self.files: dict[str, Stamp] = {}
+        """Files about all recordings, by name."""
+        self._places: dict[Key, int] = {}
+        for place, record in self._journal.records():
+            for key, entry in _entries(record):
+                self.entries[key] = entry
+            self._take(record, place)
+
+    def begin(self) -> None:
+        """Makes the journal ready to be written to."""
+        self._journal.begin()
+
+    def is_done(self, recording: Recording, form: str) -> bool:
+        """Whether an output was made of what is there now; it may have gone since."""
+        entry = self.entries.get((recording.name, form))
+        return (
+            entry is not None
+            and entry.settings == self._settings
+            and entry.source == source_of(recording, form)
+            and entry.audio.fits(recording.utterance.audio)
+        )
+
+    def add(
+        self,
+        chunk: Sequence[tuple[Recording, Heard]],
+        outputs: Sequence[Mapping[str, Mapping[str, object]]],
+    ) -> None:
+        """Notes what became of some recordings, all of them at once or none.
+
+        Args:
+            chunk: The recordings.
+            outputs: What was made of each, by format: `file`, its stamp, or `line`.
+        """
+        told = [_told(*pair, made) for pair, made in zip(chunk, outputs, strict=True)]
+        # The same failure as the last time is no news: a journal is not to grow by it.
+        news = [item for item in told if self.failures.get(item["name"]) != item.get("failure", "")]
+        if news:
+            self._note({"settings": self._settings, "recordings": told})
+
+    def forgive(self, recording: Recording) -> None:
+        """Forgets a failure of what is done."""
+        self.failures.pop(recording.name, None)
+
+    def add_file(self, name: str, stamp: Stamp) -> None:
+        """Notes a file about all recordings."""
+        if self.files.get(name) != stamp:
+            self._note({"files": {name: stamp}})
+
+    def lines(self, keys: Iterable[Key]) -> Iterator[str]:
+        """Yields the lines that outputs consist of."""
+        last, told = -1, dict[str, Any]()
+        for name, form in keys:
+            place = self._places[name, form]
+            if place != last:
+                record = self._journal.at(place)
+                last, told = place, {item["name"]: item for item in record["recordings"]}
+            yield told[name]["outputs"][form]["line"]
+
+    def close(self) -> None:
+        """Lets go of the journal."""
+        self._journal.close()
+
+    def _note(self, record: Mapping[str, Any]) -> None:
+        self._take(record, self._journal.append(record))
+
+    def _take(self, record: Mapping[str, Any], place: int) -> None:
+        for item in record.get("recordings", ()):
+            name = item["name"]
+            if "failure" in item:
+                self.failures[name] = item["failure"]
+                continue
+            self.failures.pop(name, None)
+            for form, made in item["outputs"].items():
+                if "line" in made:
+                    self._places[name, form] = place
+        for name, stamp in record.get("files", {}).items():
+            self.files[name] = Stamp(*stamp)
+
+
+def _entries(record: Mapping[str, Any]) -> Iterator[tuple[Key, Entry]]:
+    for item in record.get("recordings", ()):
+        for form, made in item.get("outputs", {}).items():
+            entry = Entry(
+                settings=record["settings"],
+                source=made["source"],
+                audio=Stamp(*item["audio"]),
+                file=Stamp(*made["file"]) if "file" in made else None,
+                text=item.get("text"),
+            )
+            yield (item["name"], form), entry
+
+
+def source_of(recording: Recording, form: str) -> str:
+    """Returns what an output is made of beside the bytes of the recording."""
+    utterance = recording.utterance
+    if form in NAMING:
+        return hashlib.sha256(to_json_line(utterance).encode()).hexdigest()[:16]
+    return f"{utterance.offset_s}+{utterance.duration_s} {utterance.channel}"
+
+
+def _told(
+    recording: Recording, heard: Heard, made: Mapping[str, Mapping[str, object]]
+) -> dict[str, Any]:
+    if heard.failure:
+        return {"name": recording.name, "failure": heard.failure}
+    told: dict[str, Any] = {"name": recording.name, "audio": heard.audio}
+    if recording.utterance.text is not None:
+        told["text"] = heard.text
+    told["outputs"] = {
+        form: {"source": source_of(recording, form), **output} for form, output in made.items()
+    }
+    return told
