@@ -13,8 +13,10 @@ __all__ = [
     "AsrError",
     "Bundle",
     "Calibration",
+    "CutOptions",
     "DecodingOptions",
     "FeatureOptions",
+    "Heard",
     "Hypothesis",
     "Recognizer",
     "Score",
@@ -24,6 +26,7 @@ __all__ = [
     "Transcriptions",
     "Utterance",
     "Vocabulary",
+    "VoiceActivity",
     "Word",
     "align",
     "beam_search",
@@ -49,6 +52,7 @@ _HOMES = {
     "asr.audio": ("load_audio", "stream_audio"),
     "asr.bundle": ("Bundle", "list_bundles", "open_bundle", "open_language_model"),
     "asr.confidence": ("Calibration",),
+    "asr.cuts": ("CutOptions",),
     "asr.decoding": ("DecodingOptions", "Hypothesis", "beam_search", "decode", "greedy_decode"),
     "asr.errors": ("AsrError",),
     "asr.features": ("FeatureOptions", "extract"),
@@ -57,11 +61,13 @@ _HOMES = {
     "asr.onnx_network": ("load",),
     "asr.recognizer": ("Recognizer",),
     "asr.scoring": ("Score", "score"),
+    "asr.streaming": ("Heard",),
     "asr.text": ("TextOptions", "normalise_text"),
     "asr.transcript": ("Transcript", "Word"),
     "asr.transcriptions": ("Transcription", "Transcriptions"),
     "asr.validation": ("validate",),
     "asr.vocabulary": ("Vocabulary",),
+    "asr.voice_activity": ("VoiceActivity",),
 }
 
 if typing.TYPE_CHECKING:
@@ -69,6 +75,7 @@ if typing.TYPE_CHECKING:
     from asr.audio import load_audio, stream_audio
     from asr.bundle import Bundle, list_bundles, open_bundle, open_language_model
     from asr.confidence import Calibration
+    from asr.cuts import CutOptions
     from asr.decoding import DecodingOptions, Hypothesis, beam_search, decode, greedy_decode
     from asr.errors import AsrError
     from asr.features import FeatureOptions, extract
@@ -77,11 +84,13 @@ if typing.TYPE_CHECKING:
     from asr.onnx_network import load
     from asr.recognizer import Recognizer
     from asr.scoring import Score, score
+    from asr.streaming import Heard
     from asr.text import TextOptions, normalise_text
     from asr.transcript import Transcript, Word
     from asr.transcriptions import Transcription, Transcriptions
     from asr.validation import validate
     from asr.vocabulary import Vocabulary
+    from asr.voice_activity import VoiceActivity
 else:  # hidden from type checkers, which would take any other name for an attribute too
 
     def __getattr__(name: str) -> object:

@@ -6,14 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from asr.windows import MAX_S
+from asr.cuts import RECORDING, CutOptions
 
 Floats = npt.NDArray[np.float32]
 
-WANTED_S, LONGEST_S = MAX_S, 60.0
-"""A passage ends at the longest pause once more than the one is there; whether there is a pause or
-not, before it has more than the other."""
-_SHORTEST_S = 3.0
 _PAUSE_S = 0.3
 _SILENT = np.log(0.9)
 """Natural log-probability of the blank from which on a step counts as one of a pause."""
@@ -34,8 +30,80 @@ class Passage:
     samples: Floats
 
 
+class PassageCutter:
+    """Cuts what windows give in pauses, and joins what no pause parts.
+
+    Args:
+        cuts: How long passages are.
+        blank_id: Token id of the CTC blank.
+        step: Samples from one step to the next.
+        sample_rate: In Hz.
+    """
+
+    def __init__(self, cuts: CutOptions, *, blank_id: int, step: int, sample_rate: int) -> None:
+        rate = sample_rate / step  # steps a second
+        seconds = (cuts.longest_passage_s, cuts.shortest_passage_s)
+        self._longest, self._shortest = (max(1, round(s * rate)) for s in seconds)
+        # The step at the end of a recording of so many seconds is one more.
+        self._wanted = round(cuts.passage_s * rate) + 1
+        self._pause = round(_PAUSE_S * rate)
+        self._latest = cuts.early
+        self._blank_id, self._step = blank_id, step
+        self._held: Passage | None = None
+
+    def push(self, log_probs: Floats, samples: Floats) -> Iterator[Passage]:
+        """Takes the next stretch and yields the passages it completes.
+
+        Args:
+            log_probs: float32 [num_steps, vocab_size].
+            samples: float32 [num_samples]: `step` samples a step but in the last stretch.
+        """
+        self._held = held = self.with_next(log_probs, samples)
+        while len(held.log_probs) > self._wanted and (cut := self._cut(held.log_probs)):
+            yield Passage(
+                first_step=held.first_step,
+                log_probs=held.log_probs[:cut],
+                samples=held.samples[: cut * self._step],
+            )
+            self._held = held = Passage(
+                first_step=held.first_step + cut,
+                log_probs=held.log_probs[cut:],
+                samples=held.samples[cut * self._step :],
+            )
+
+    def with_next(self, log_probs: Floats, samples: Floats) -> Passage:
+        """Returns what is held with a stretch that may come next; changes nothing."""
+        if self._held is None:
+            return Passage(first_step=0, log_probs=log_probs, samples=samples)
+        return Passage(
+            first_step=self._held.first_step,
+            log_probs=np.concatenate([self._held.log_probs, log_probs]),
+            samples=np.concatenate([self._held.samples, samples]),
+        )
+
+    def finish(self) -> Iterator[Passage]:
+        """Yields what is left at the end, if anything is."""
+        if self._held is not None and len(self._held.log_probs):
+            yield self._held
+        self._held = None
+
+    def _cut(self, log_probs: Floats) -> int | None:
+        """Returns the steps before the next cut, None if that is better made later."""
+        blank = log_probs[: self._longest, self._blank_id]
+        cut = _pause(blank, self._shortest, max(self._pause, 1), latest=self._latest)
+        if cut is None and len(log_probs) >= self._longest:
+            # Nobody paused for so long: the step where a cut does least harm.
+            return self._shortest + int(blank[self._shortest :].argmax())
+        return cut
+
+
 def passages(
-    parts: Iterable[tuple[Floats, Floats]], *, blank_id: int, step: int, sample_rate: int
+    parts: Iterable[tuple[Floats, Floats]],
+    *,
+    blank_id: int,
+    step: int,
+    sample_rate: int,
+    cuts: CutOptions = RECORDING,
 ) -> Iterator[Passage]:
     """Joins what windows give and cuts it in pauses.
 
@@ -45,46 +113,30 @@ def passages(
         blank_id: Token id of the CTC blank.
         step: Samples from one step to the next.
         sample_rate: In Hz.
+        cuts: How long passages are.
 
     Yields:
         Passages that follow each other and leave nothing out. A pause belongs to both its sides.
     """
-    rate = sample_rate / step  # steps a second
-    longest, shortest = (max(1, round(s * rate)) for s in (LONGEST_S, _SHORTEST_S))
-    # The step at the end of a recording of so many seconds is one more.
-    wanted = round(WANTED_S * rate) + 1
-    log_probs: Floats | None = None
-    samples = np.zeros(0, np.float32)
-    first_step = 0
-    for new_log_probs, new_samples in parts:
-        log_probs = (
-            new_log_probs if log_probs is None else np.concatenate([log_probs, new_log_probs])
-        )
-        samples = np.concatenate([samples, new_samples])
-        while len(log_probs) > wanted:
-            cut = _pause(log_probs[:longest, blank_id], shortest, round(_PAUSE_S * rate))
-            if cut is None:
-                if len(log_probs) < longest:
-                    break
-                # Nobody paused for a minute: the step where a cut does least harm.
-                cut = shortest + int(log_probs[shortest:longest, blank_id].argmax())
-            yield Passage(
-                first_step=first_step, log_probs=log_probs[:cut], samples=samples[: cut * step]
-            )
-            first_step += cut
-            log_probs, samples = log_probs[cut:], samples[cut * step :]
-    if log_probs is not None and len(log_probs):
-        yield Passage(first_step=first_step, log_probs=log_probs, samples=samples)
+    cutter = PassageCutter(cuts, blank_id=blank_id, step=step, sample_rate=sample_rate)
+    for log_probs, samples in parts:
+        yield from cutter.push(log_probs, samples)
+    yield from cutter.finish()
 
 
-def _pause(blank: Floats, shortest: int, least: int) -> int | None:
-    """Returns the middle of the longest pause, the last of equals; None if all are too short."""
+def _pause(blank: Floats, shortest: int, least: int, *, latest: bool) -> int | None:
+    """Returns the middle of the longest pause or the last one; None if all are too short.
+
+    Of equals it is the last.
+    """
     silent = np.concatenate([[False], blank > _SILENT, [False]])
     edges = np.flatnonzero(np.diff(silent.astype(np.int8)))
     starts, ends = edges[::2], edges[1::2]
     # What lies at the buffer's end may go on beyond it, and a passage needs something in it.
     lengths = np.where((starts + ends) // 2 < shortest, 0, ends - starts)
-    if not len(lengths) or lengths.max() < max(least, 1):
+    if latest:
+        lengths = np.where(lengths >= least, least, 0)
+    if not len(lengths) or lengths.max() < least:
         return None
     best = len(lengths) - 1 - int(lengths[::-1].argmax())
     return int((starts[best] + ends[best]) // 2)

@@ -14,24 +14,23 @@ from asr.audio import SAMPLE_RATE, resample, stream_audio
 from asr.batch import batches_by_length, pad
 from asr.bundle import Bundle
 from asr.confidence import Calibration
+from asr.cuts import LIVE, RECORDING, CutOptions
 from asr.decoder import Decoder
 from asr.decoding import DecodingOptions, Hypothesis, LanguageModel
 from asr.errors import AudioError, DecodingError
 from asr.features import FeatureOptions, extract, step_s
 from asr.passages import Passage, passages
+from asr.streaming import Heard, Listener
 from asr.text import TextOptions
 from asr.transcript import Alternative, Transcript, Word, words_of
 from asr.transcriptions import Recording, Transcriptions
 from asr.vocabulary import Vocabulary
-from asr.windows import MAX_S, windows
+from asr.windows import Window, windows
 from asr.word_edges import to_edges
 
 Floats = npt.NDArray[np.float32]
 Network = Callable[[Floats, npt.NDArray[np.int32]], tuple[Floats, npt.NDArray[np.int32]]]
 """(features [B, T, F], feature_lengths [B]) → (logits [B, T', V], logit_lengths [B])."""
-
-LONG_S = MAX_S
-"""A longer recording is heard in windows."""
 
 _WINDOWS_AT_ONCE = 8
 
@@ -63,6 +62,7 @@ class Recognizer:
         confidence: What the network's certainty of a word is worth.
         num_texts: How many texts a transcript shows, the best of them included (more than one with
             beam search only).
+        cuts: Where a long recording is cut.
 
     Raises:
         VocabularyError: The vocabulary cannot spell some of the decoding's words or hotwords.
@@ -79,6 +79,7 @@ class Recognizer:
     hotwords: Mapping[str, float] = field(default_factory=dict)
     confidence: Calibration = field(default_factory=Calibration)
     num_texts: int = 1
+    cuts: CutOptions = RECORDING
     _decoder: Decoder = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -146,16 +147,19 @@ class Recognizer:
             AudioError: One of them is empty, or not one row of finite floating-point numbers.
             DecodingError: The network gave NaN.
         """
-        short = [samples for samples in recordings if len(samples) <= LONG_S * SAMPLE_RATE]
+        longest = self.cuts.longest_s * SAMPLE_RATE
+        short = [samples for samples in recordings if len(samples) <= longest]
         heard = iter(self.log_probs([self.extract(samples) for samples in short]))
         return [
             self._transcript(next(heard), samples)
-            if len(samples) <= LONG_S * SAMPLE_RATE
+            if len(samples) <= longest
             else self.transcribe_blocks([samples])
             for samples in recordings
         ]
 
-    def transcribe_blocks(self, blocks: Iterable[Floats]) -> Transcript:
+    def transcribe_blocks(
+        self, blocks: Iterable[Floats], *, cuts: CutOptions | None = None
+    ) -> Transcript:
         """Transcribes a recording of any length, holding a few windows of it at a time.
 
         It is heard in windows that overlap (`asr.windows`), and decoded in passages cut in its
@@ -163,48 +167,103 @@ class Recognizer:
 
         Args:
             blocks: The recording at 16 kHz, float32 [any number of samples] each.
+            cuts: Where it is cut, if not as `cuts` of the recognizer says.
 
         Raises:
             AudioError: There are no samples, or some are not finite floating-point numbers.
             DecodingError: The network gave NaN.
         """
         parts: list[Transcript] = []
-        words: list[Word] = []
         num_samples = 0
-        for passage in self._passages(blocks):
-            parts.append(self._transcript(passage.log_probs, passage.samples))
-            start_s = num_samples / SAMPLE_RATE
+        for passage in self._passages(blocks, cuts or self.cuts):
+            parts.append(self._read(passage))
             num_samples += len(passage.samples)
-            end_s = num_samples / SAMPLE_RATE
-            words += [word.later(start_s, at_most_s=end_s) for word in parts[-1].words]
         if not parts:
             raise AudioError("expected samples to recognise, received none")
+        words = tuple(word for part in parts for word in part.words)
         return dataclasses.replace(
             parts[0],
             text=" ".join(word.text for word in words),
-            words=tuple(words),
+            words=words,
             duration_s=num_samples / SAMPLE_RATE,
             log_probability=sum(part.log_probability for part in parts),
             # Each passage has other texts of its own, and all ways to join them are too many.
-            alternatives=parts[0].alternatives if num_samples <= LONG_S * SAMPLE_RATE else (),
+            alternatives=parts[0].alternatives if len(parts) == 1 else (),
         )
 
-    def _passages(self, blocks: Iterable[Floats]) -> Iterator[Passage]:
-        step = round(step_s(self.features) * SAMPLE_RATE)
-        return passages(
-            self._parts(blocks, step),
+    def stream(
+        self, blocks: Iterable[Floats], *, interval_s: float = 0.5, cuts: CutOptions = LIVE
+    ) -> Iterator[Heard]:
+        """Transcribes speech while it comes: guesses at once, words for good when they are certain.
+
+        The network hears in both directions, so what is said is heard in windows that end in the
+        first pause of 0.4 s behind 2 s of speech, or after 10 s without one, and in that much of
+        what follows (1 s) as a step may need. Until then its words are guessed anew, from all that
+        has come, at the first block after each `interval_s`. A word is certain about a second
+        after the next pause; after at most `cuts.latency_s` (27 s) if there never is one.
+
+        Certain words do not change. Together they are the words of `transcribe_blocks` with the
+        same cuts, whatever the lengths of the blocks; longer windows hear better.
+
+        Args:
+            blocks: The speech at 16 kHz, float32 [any number of samples] each, as it comes.
+            interval_s: Seconds of sound from one guess to the next. Each costs as much as a
+                window of all that is not certain.
+            cuts: How long windows and passages are.
+
+        Yields:
+            New certain words with the guess of what follows them, and at the end the last certain
+            ones; nothing where nothing has changed.
+
+        Raises:
+            AudioError: There are no samples, or some are not finite floating-point numbers.
+            DecodingError: The network gave NaN.
+            OptionsError: `interval_s` is not above 0.
+        """
+        listener = Listener(
+            hear=self._hear,
+            read=lambda passage: self._read(passage).words,
             blank_id=self.vocabulary.blank_id,
-            step=step,
+            step=self._step,
+            cuts=cuts,
+        )
+        return listener.listen(blocks, interval_s=interval_s)
+
+    @property
+    def _step(self) -> int:
+        """Samples at 16 kHz from one of the network's steps to the next."""
+        return round(step_s(self.features) * SAMPLE_RATE)
+
+    def _passages(self, blocks: Iterable[Floats], cuts: CutOptions) -> Iterator[Passage]:
+        return passages(
+            self._parts(blocks, cuts),
+            blank_id=self.vocabulary.blank_id,
+            step=self._step,
             sample_rate=SAMPLE_RATE,
+            cuts=cuts,
         )
 
-    def _parts(self, blocks: Iterable[Floats], step: int) -> Iterator[tuple[Floats, Floats]]:
+    def _parts(self, blocks: Iterable[Floats], cuts: CutOptions) -> Iterator[tuple[Floats, Floats]]:
         """Yields log-probabilities and samples of stretches that follow each other."""
-        coming = windows(blocks, step=step)
+        coming = windows(blocks, step=self._step, cuts=cuts)
         while group := list(itertools.islice(coming, _WINDOWS_AT_ONCE)):
-            rows = self.log_probs([self.extract(window.samples) for window in group])
-            for window, row in zip(group, rows, strict=True):
-                yield row[window.own_steps(len(row), step=step)], window.own_samples
+            yield from zip(self._hear(group), (one.own_samples for one in group), strict=True)
+
+    def _hear(self, group: Sequence[Window]) -> list[Floats]:
+        """Returns the log-probabilities [num_steps, vocab_size] of each window's own part."""
+        rows = self.log_probs([self.extract(window.samples) for window in group])
+        return [
+            row[window.own_steps(len(row), step=self._step)]
+            for window, row in zip(group, rows, strict=True)
+        ]
+
+    def _read(self, passage: Passage) -> Transcript:
+        """Returns a passage's transcript, its words' times counted from the recording's start."""
+        found = self._transcript(passage.log_probs, passage.samples)
+        start = passage.first_step * self._step
+        start_s, end_s = start / SAMPLE_RATE, (start + len(passage.samples)) / SAMPLE_RATE
+        words = tuple(word.later(start_s, at_most_s=end_s) for word in found.words)
+        return dataclasses.replace(found, words=words)
 
     def extract(self, samples: Floats) -> Floats:
         """Returns what the network takes of samples [num_samples] at 16 kHz: float32 [T, F].
@@ -244,7 +303,7 @@ class Recognizer:
             samples: The recording, float32 [num_samples] at 16 kHz.
 
         Returns:
-            The words; their probabilities are the network's own, not yet corrected.
+            The words; their probabilities are what the network's certainty is worth.
         """
         words = words_of(
             hypothesis,
@@ -253,14 +312,14 @@ class Recognizer:
             duration_s=len(samples) / SAMPLE_RATE,
             log_probs=log_probs,
         )
-        return to_edges(words, samples, sample_rate=SAMPLE_RATE)
+        return tuple(map(self._judged, to_edges(words, samples, sample_rate=SAMPLE_RATE)))
 
     def _transcript(self, log_probs: Floats, samples: Floats) -> Transcript:
         if self.num_texts > 1:
             found = self._decoder.n_best(log_probs, self.num_texts)
         else:
             found = [self._decoder(log_probs)]
-        words = tuple(map(self._judged, self.timed_words(found[0], log_probs, samples)))
+        words = self.timed_words(found[0], log_probs, samples)
         return Transcript(
             text=" ".join(word.text for word in words),
             words=words,

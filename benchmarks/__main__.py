@@ -13,6 +13,7 @@ PROGRAMS = {
     "features": "MFCCs with deltas and normalisation, against librosa's own functions",
     "inference": "the network alone on ONNX Runtime, against PyTorch's LSTM",
     "language_model": "n-gram models: scores, perplexity and time against KenLM; sizes of files",
+    "long_recordings": "long recordings and streams against the utterances they are made of",
     "scoring": "100,000 utterances scored and reported; counts against NIST's sclite",
     "train_step": "a training step inside fit, against PyTorch's LSTM and stock Keras",
 }

@@ -7,7 +7,8 @@ import numpy.typing as npt
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asr.passages import LONGEST_S, Passage, passages
+from asr.cuts import LIVE, RECORDING, CutOptions
+from asr.passages import Passage, passages
 
 Floats = npt.NDArray[np.float32]
 RATE, STEP = 100, 5  # a step is 50 ms
@@ -23,14 +24,16 @@ def spoken(num_steps: int, *pauses: tuple[int, int]) -> Floats:
     return log_probs
 
 
-def cut(log_probs: Floats, part: int, num_samples: int | None = None) -> list[Passage]:
+def cut(
+    log_probs: Floats, part: int, num_samples: int | None = None, cuts: CutOptions = RECORDING
+) -> list[Passage]:
     size = len(log_probs) * STEP if num_samples is None else num_samples
     samples = np.arange(size, dtype=np.float32)
     parts = [
         (log_probs[at : at + part], samples[at * STEP : (at + part) * STEP])
         for at in range(0, len(log_probs), part)
     ]
-    return list(passages(parts, blank_id=BLANK, step=STEP, sample_rate=RATE))
+    return list(passages(parts, blank_id=BLANK, step=STEP, sample_rate=RATE, cuts=cuts))
 
 
 @given(
@@ -52,7 +55,7 @@ def test_passages_joined_are_the_whole(
     np.testing.assert_array_equal(samples, np.arange(num_steps * STEP))
     for passage in found:
         assert passage.samples[0] == passage.first_step * STEP
-    assert all(len(p.log_probs) * STEP <= LONGEST_S * RATE for p in found)
+    assert all(len(p.log_probs) * STEP <= RECORDING.longest_passage_s * RATE for p in found)
 
 
 def test_cuts_are_made_in_the_longest_pause() -> None:
@@ -61,9 +64,18 @@ def test_cuts_are_made_in_the_longest_pause() -> None:
     assert [p.first_step for p in found] == [0, 215, 630]
 
 
+def test_an_early_cut_is_made_in_the_last_pause_as_soon_as_there_is_one() -> None:
+    pauses = [(50, 70), (100, 110), (230, 235), (310, 318)]
+    found = cut(spoken(400, *pauses), part=120, cuts=LIVE)
+    # The one at 230 is too short; the first 120 steps and the third and fourth hundred have one.
+    assert [p.first_step for p in found] == [0, 105, 314]
+    silent = cut(spoken(1000), part=120, cuts=LIVE)
+    assert max(len(p.log_probs) for p in silent) <= LIVE.longest_passage_s * RATE / STEP
+
+
 def test_without_a_pause_a_minute_is_the_most() -> None:
     lengths = [len(p.log_probs) for p in cut(spoken(5000), part=100)]
-    assert max(lengths) <= LONGEST_S * RATE / STEP
+    assert max(lengths) <= RECORDING.longest_passage_s * RATE / STEP
 
 
 def test_a_short_recording_is_one_passage_with_all_its_samples() -> None:
