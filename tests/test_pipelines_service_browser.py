@@ -210,7 +210,7 @@ def test_a_token_is_asked_for_once(browser: Browser, recording: Path) -> None:
         browser.open(server.address)
         browser.wait_for("!document.getElementById('key').hidden")
         choose(browser, recording)
-        browser.wait_for("document.querySelector('.failed') !== null")
+        browser.wait_for("document.querySelector('.waiting') !== null")
         assert server.parrot.heard == []
         browser.type("#token", TOKEN)
         browser.press("Enter")
