@@ -3,11 +3,11 @@
 import argparse
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from asr.errors import AsrError, ScoringError
+from asr.errors import AsrError, ManifestError, ScoringError
 from pipelines.usage import UsageError
 
 if TYPE_CHECKING:
@@ -18,7 +18,8 @@ DESCRIPTION = """\
 Says when each word of a known text is said in a recording of it, and how sure
 the model is of it there. The input is a recording with its text (or a .txt file
 that holds it), or a manifest with texts. JSON is in whisper's shape, a line
-each; CTM has a line a word: id, channel, start, duration, word, confidence.
+each; CTM has a line a word: id, channel, start, duration, word, confidence. A
+TextGrid is for Praat; of a manifest -o is a folder of them, named by their ids.
 
 What cannot be aligned stops nothing: it is listed at the end with its reason,
 and the exit code is 1.
@@ -29,6 +30,7 @@ examples:
   asr align talk.wav "thank you all for coming" --model runs/mine
   asr align talk.wav talk.txt --model runs/mine --format ctm -o talk.ctm
   asr align data/test.jsonl --model runs/mine --format ctm -o test.ctm
+  asr align data/test.jsonl --model runs/mine --format textgrid -o grids
 """
 
 
@@ -40,12 +42,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("input", type=Path, help="a recording, or a manifest with texts")
     parser.add_argument("text", nargs="?", help="what is said in the recording, or a .txt file")
     parser.add_argument("--model", required=True, help="a model's name, its folder, or a run's")
-    parser.add_argument("--format", choices=("json", "ctm"), default="json", help="default: json")
     parser.add_argument(
-        "--character-times", action="store_true", help="in JSON, times of characters too"
+        "--format", choices=("json", "ctm", "textgrid"), default="json", help="default: json"
     )
-    parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="write to this file")
-    parser.add_argument("--overwrite", action="store_true", help="replace a file that is there")
+    parser.add_argument(
+        "--character-times",
+        action="store_true",
+        help="times of characters too, in JSON and TextGrids",
+    )
+    parser.add_argument(
+        "-o", "--output", type=Path, metavar="PATH", help="write to this file, or folder"
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace files that are there")
     parser.add_argument("--root", type=Path, help="folder that a manifest's paths start from")
     parser.add_argument("--quiet", action="store_true", help="show no progress")
 
@@ -60,13 +68,11 @@ def run(arguments: argparse.Namespace) -> int:
         UsageError: The arguments contradict each other or what is there.
         AsrError: The manifest or the model cannot be read.
     """
-    if arguments.output and arguments.output.exists() and not arguments.overwrite:
-        raise UsageError(f"{arguments.output} is there already; --overwrite replaces it")
-    if arguments.character_times and arguments.format != "json":
-        raise UsageError("--character-times: expected --format json")
+    if arguments.character_times and arguments.format == "ctm":
+        raise UsageError("--character-times: expected --format json or textgrid, received ctm")
     utterances = _utterances(arguments)
+    output = _output(arguments, utterances)
     from asr.alignment import align
-    from asr.files import write_lines
     from pipelines.choices import Choices
     from pipelines.network import load_recognizer
     from pipelines.progress import Progress
@@ -74,24 +80,24 @@ def run(arguments: argparse.Namespace) -> int:
 
     # A text that is known needs no search for it, and no language model.
     recognizer = load_recognizer(arguments.model, choices=Choices(method="greedy"))
-    lines: list[str] = []
     failures: list[str] = []
     with Progress(
         len(utterances), unit="recordings", label="aligning", quiet=arguments.quiet
     ) as progress:
         for item in utterances:
+            found = None
             try:
                 found = align(recognizer, load_speech(item), item.text or "")
-                lines += _lines(item.id, found, arguments)
             except AsrError as error:
                 failures.append(f"{item.id}: {error}")
+            output.add(item, found)
             progress.advance()
-    if arguments.output:
-        write_lines(arguments.output, lines)
-    else:
-        print("\n".join(lines))
+    if len(failures) < len(utterances):
+        output.finish()
     for failure in failures:
         print(f"asr: not aligned: {failure}", file=sys.stderr)
+    if len(failures) == len(utterances):
+        print("asr: nothing was aligned, and nothing written", file=sys.stderr)
     return 1 if failures else 0
 
 
@@ -104,6 +110,8 @@ def _utterances(arguments: argparse.Namespace) -> "list[Utterance]":
         if not is_list(path):
             raise UsageError(f"expected a text after {path}, or a manifest in its place")
         found = read_utterances(path, root=arguments.root)
+        if not found:
+            raise ManifestError(f"{path}: expected at least one recording, received an empty list")
         if lacking := [item.id for item in found if item.text is None]:
             raise ScoringError(f"expected a text for every utterance; none for {lacking[0]}")
         return found
@@ -112,14 +120,94 @@ def _utterances(arguments: argparse.Namespace) -> "list[Utterance]":
     return [Utterance(id=path.stem, audio=path, duration_s=None, text=said)]
 
 
-def _lines(key: str, found: "Transcript", arguments: argparse.Namespace) -> Iterator[str]:
-    if arguments.format == "json":
-        record = found.to_json(characters=arguments.character_times)
-        yield json.dumps({"id": key} | record, ensure_ascii=False)
-        return
-    if len(key.split()) != 1:
-        raise ScoringError("expected an id without spaces for CTM")
-    for word in found.words:
-        times = f"{word.start_s:.3f} {word.end_s - word.start_s:.3f}"
-        sure = "NA" if word.probability is None else f"{word.probability:.4f}"
-        yield f"{key} 1 {times} {word.text} {sure}"
+class _Lines:
+    """Alignments as lines of one text, on the screen or in a file.
+
+    Args:
+        form: What an alignment is written as.
+        path: The file; None for the screen.
+        characters: Characters have their times.
+    """
+
+    def __init__(self, form: str, path: Path | None, *, characters: bool) -> None:
+        self._form, self._path, self._characters = form, path, characters
+        self._lines: list[str] = []
+
+    def add(self, item: "Utterance", found: "Transcript | None") -> None:
+        """Takes the next alignment; None where there is none."""
+        if found is not None:
+            self._lines += _lines(item, found, self._form, characters=self._characters)
+
+    def finish(self) -> None:
+        """Writes what was taken."""
+        from asr.files import write_lines
+
+        if self._path:
+            write_lines(self._path, self._lines)
+        else:
+            print("\n".join(self._lines))
+
+
+class _Grids:
+    """A TextGrid for each alignment, each there as soon as it is found.
+
+    Args:
+        targets: Their files, in the order of the utterances.
+        characters: They have a tier of characters.
+    """
+
+    def __init__(self, targets: Iterable[Path], *, characters: bool) -> None:
+        self._targets, self._characters = iter(targets), characters
+
+    def add(self, _: "Utterance", found: "Transcript | None") -> None:
+        """Writes the next alignment's file; None where there is none."""
+        from asr.files import write_text
+        from asr.textgrid import to_textgrid
+
+        target = next(self._targets)
+        if found is None:
+            return
+        target.parent.mkdir(parents=True, exist_ok=True)
+        write_text(target, to_textgrid(found, characters=self._characters))
+
+    def finish(self) -> None:
+        """All is written."""
+
+
+def _output(arguments: argparse.Namespace, utterances: "Sequence[Utterance]") -> _Lines | _Grids:
+    """Returns where alignments go, and refuses now what would be refused in the end.
+
+    Raises:
+        UsageError: A file is there already, or many TextGrids are to be one.
+    """
+    path: Path | None = arguments.output
+    characters: bool = arguments.character_times
+    is_folder = arguments.format == "textgrid" and arguments.text is None
+    if is_folder and (path is None or path.is_file()):
+        raise UsageError("expected -o FOLDER for the TextGrids of a manifest")
+    if is_folder and path is not None:
+        from pipelines.names import safe_name, unique_names
+
+        names = unique_names((safe_name(one.id), safe_name(one.id)) for one in utterances)
+        targets = [path / f"{name}.TextGrid" for name in names]
+    else:
+        targets = [path] if path else []
+    there = [target for target in targets if target.exists()]
+    if there and not arguments.overwrite:
+        raise UsageError(f"{there[0]} is there already; --overwrite replaces it")
+    if arguments.format == "textgrid" and path:
+        return _Grids(targets, characters=characters)
+    return _Lines(arguments.format, path, characters=characters)
+
+
+def _lines(item: "Utterance", found: "Transcript", form: str, *, characters: bool) -> Iterator[str]:
+    if form == "ctm":
+        from pipelines.formats import ctm_lines
+
+        yield from ctm_lines(item, found)
+    elif form == "textgrid":
+        from asr.textgrid import to_textgrid
+
+        yield from to_textgrid(found, characters=characters).splitlines()
+    else:
+        yield json.dumps({"id": item.id} | found.to_json(characters=characters), ensure_ascii=False)
