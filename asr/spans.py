@@ -161,8 +161,9 @@ def _mono(
 
 def _check_channel(source: Source, channels: int | Literal["mix"]) -> None:
     if channels != "mix" and not 0 <= channels < source.num_channels:
+        count = "1 channel" if source.num_channels == 1 else f"{source.num_channels} channels"
         raise AudioError(
-            f"{source.path}: expected a channel from 0 to {source.num_channels - 1}, "
+            f"{source.path}: has {count}: expected a channel from 0 to {source.num_channels - 1}, "
             f"received {channels!r}"
         )
 

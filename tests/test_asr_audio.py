@@ -130,7 +130,7 @@ def test_channels_are_mixed_or_picked(tmp_path: Path) -> None:
     np.testing.assert_array_equal(load_audio(path, channels=0), left)
     np.testing.assert_array_equal(load_audio(path, channels=1), right)
     np.testing.assert_allclose(load_audio(path), (left + right) / 2, atol=1e-7)
-    refused(path, "channel from 0 to 1", "received 2", channels=2)
+    refused(path, "has 2 channels", "channel from 0 to 1", "received 2", channels=2)
     refused(path, "received -1", channels=-1)
 
 
