@@ -4,12 +4,24 @@ Importing numba takes most of a second. A module with compiled functions is ther
 inside the function that needs it, never at another module's top; its own name ends in `kernel`.
 """
 
+import functools
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+
+_told: list[Callable[[], None]] = []
+
+
+def when_compiling(tell: Callable[[], None]) -> None:
+    """Has a function called when something is about to be compiled for the first time.
+
+    Once in a process, and not for what is loaded because another process compiled it: whoever
+    waits for it should know why.
+    """
+    _told[:] = [tell]
 
 
 def compiled(function: Function) -> Function:
@@ -38,6 +50,7 @@ def compiled_borrowing(function: Function) -> Function:
 def _compile(function: Function, **options: bool) -> Function:
     import numba
 
+    _listen()
     digest = _digest(function)
     function.__qualname__ += f"_{digest}"
     settings = {"nogil": True, "error_model": "numpy", **options}
@@ -48,6 +61,22 @@ def _compile(function: Function, **options: bool) -> Function:
     dispatcher.compiled_digest = digest
     result: Function = dispatcher
     return result
+
+
+@functools.cache
+def _listen() -> None:
+    """Has numba say when it compiles."""
+    from numba.core import event
+
+    class Listener(event.Listener):  # type: ignore[misc, unused-ignore]
+        def on_start(self, event: object) -> None:  # noqa: ARG002  numba's signature
+            if _told:
+                _told.pop()()
+
+        def on_end(self, event: object) -> None:
+            pass
+
+    event.register("numba:compile", Listener())
 
 
 def _digest(function: Callable[..., Any]) -> str:

@@ -9,8 +9,10 @@ from collections.abc import Sequence
 from types import ModuleType
 
 import asr
+from asr.compiled import when_compiling
 from asr.errors import AsrError
 from pipelines.installation import check_installation
+from pipelines.progress import say
 from pipelines.usage import UsageError
 
 PROGRAMS = {
@@ -40,6 +42,9 @@ EXAMPLES = """examples:
 `asr COMMAND --help` says more.
 """
 
+COMPILING = "asr: compiling for this machine, ten seconds or so; it is kept for the next time"
+"""What is said before the first beam search: it would seem to hang."""
+
 FAILURE = 1
 USAGE_ERROR = 2
 INTERRUPTED = 130  # 128 + SIGINT, as shells count
@@ -59,6 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     argv = list(sys.argv[1:] if argv is None else argv)
     _let_any_name_be_printed()
+    when_compiling(lambda: say(COMPILING))
     try:
         check_installation()
         code = _run(argv)

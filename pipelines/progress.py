@@ -17,6 +17,17 @@ PLAIN_INTERVAL_S = 10.0
 RATE_WINDOW_S = 60.0
 AUDIO_SECONDS = "s audio"
 
+_shown: "list[Progress]" = []
+"""Those that are on a stream now, the last one on top."""
+
+
+def say(line: str) -> None:
+    """Prints a line on the error stream, above the live one if there is one."""
+    if _shown:
+        _shown[-1].write(line)
+    else:
+        print(line, file=sys.stderr, flush=True)
+
 
 class Progress:
     """A context manager that shows progress on the error stream, never on standard output.
@@ -67,6 +78,8 @@ class Progress:
         self._marks = deque([(self._start_s, self.done)])
         if self._live:
             self._draw()
+        if self._open:
+            _shown.append(self)
         return self
 
     def __exit__(
@@ -76,6 +89,8 @@ class Progress:
         trace: TracebackType | None,
     ) -> None:
         """Replaces the live line by one line of totals."""
+        if self in _shown:
+            _shown.remove(self)
         with self._lock:
             self._clear()
             self._print(self._summary(stopped=kind is not None))

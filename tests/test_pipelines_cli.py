@@ -202,3 +202,21 @@ def test_the_module_runs_as_a_program() -> None:
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert run.returncode == 2
     assert "unrecognized arguments: --nonsense" in run.stderr
+
+
+def test_who_waits_for_a_compilation_is_told_once(tmp_path: Path) -> None:
+    (tmp_path / "text.txt").write_text("a b a b\nb a\n")
+    command = [sys.executable, "-m", "pipelines.cli", "lm", "text.txt", "--heldout", "text.txt"]
+    places = {"NUMBA_CACHE_DIR": str(tmp_path / "cache"), "PYTHONPATH": str(ROOT)}
+    shown = [
+        subprocess.run(
+            command,
+            cwd=tmp_path,
+            env=os.environ | places,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stderr
+        for _ in range(2)
+    ]
+    assert [text.count("compiling for this machine") for text in shown] == [1, 0]

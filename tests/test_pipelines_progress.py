@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.progress import Progress, duration_text, fit, num_columns, number_text
+from pipelines.progress import Progress, duration_text, fit, num_columns, number_text, say
 from pipelines.training_log import TrainingLog
 
 
@@ -189,6 +189,18 @@ def test_a_dumb_terminal_is_a_log(terminal: Terminal, monkeypatch: pytest.Monkey
     monkeypatch.setenv("TERM", "dumb")
     work(terminal, Clock(), steps=3, step_s=1, total=3)
     assert terminal.getvalue() == "Reading: 3 files in 0:03 (1 files/s)\n"
+
+
+def test_what_is_said_meanwhile_stands_above_the_live_line(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    stream = io.StringIO()
+    with Progress(None, unit="files", label="Reading", stream=stream):
+        with Progress(None, unit="files", label="x", quiet=True):
+            say("something else")
+        assert stream.getvalue() == "something else\n"
+    say("after it")
+    assert capsys.readouterr().err == "after it\n"
 
 
 def test_threads_lose_no_count() -> None:
