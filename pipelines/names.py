@@ -32,10 +32,9 @@ def safe_name(raw: str) -> str:
 
 
 def _safe_part(part: str) -> str:
-    fit = "".join(
-        "_" if character == "\\" or unicodedata.category(character) in _UNFIT else character
-        for character in part
-    )
+    fit = part.replace("\\", "_")
+    if not (fit.isascii() and fit.isprintable()):
+        fit = "".join("_" if unicodedata.category(one) in _UNFIT else one for one in fit)
     shown = fit.lstrip(".")
     fit = "_" * (len(fit) - len(shown)) + shown
     if len(fit.encode()) <= _MAX_PART_BYTES:
