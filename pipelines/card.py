@@ -1,5 +1,6 @@
 """The card of a model: what it is, what it was made from, how good it is."""
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
@@ -54,3 +55,26 @@ The figures are for the dev speech, by which these weights were chosen, so they 
 little. Speech unlike the training speech (other accents, microphones, noise, spontaneous talk) will
 be recognised worse; measure it with `asr evaluate` on recordings of your own.
 """
+
+
+def restated(card: str, rows: Mapping[str, str]) -> str:
+    """Returns a card whose table says something else under some names.
+
+    Args:
+        card: Markdown with a table of two columns; without one, a table is added at its end.
+        rows: What is to stand beside each name; a name that is not there becomes a row.
+    """
+    for name, value in rows.items():
+        line = f"| {name} | {value} |"
+        pattern = re.compile(rf"^\| *{re.escape(name)} *\|.*$", re.MULTILINE)
+        if pattern.search(card):
+            card = pattern.sub(lambda _, line=line: line, card)
+            continue
+        lines = card.rstrip("\n").split("\n")
+        last = max((n for n, text in enumerate(lines) if text.startswith("|")), default=None)
+        if last is None:
+            lines += ["", "| | |", "|---|---|", line]
+        else:
+            lines.insert(last + 1, line)
+        card = "\n".join(lines) + "\n"
+    return card

@@ -17,8 +17,8 @@ shown too of each speaker decoded with what the others would have chosen, and so
 is the error of the confidences.
 
 Nothing is written unless asked: --write changes the model, -o makes a changed
-copy. Both set [decoding] and [confidence] in its recipe.toml, and put the
-language model of --lm into it, if that is of use.
+copy. Both set [decoding] and [confidence] in its recipe.toml, put the language
+model of --lm into it, if that is of use, and state the WER in its card.
 """
 
 EXAMPLES = """\
@@ -76,11 +76,12 @@ def run(arguments: argparse.Namespace) -> int:
     _check(arguments)
     from asr.bundle import open_bundle, open_language_model
     from asr.interchange import read_utterances
+    from pipelines.card import restated
     from pipelines.network import load_recognizer
     from pipelines.tuned_confidence import tune_confidence
     from pipelines.tuned_model import write_surface, write_tuned
     from pipelines.tuning import Search, hear
-    from pipelines.tuning_table import lines
+    from pipelines.tuning_table import card_rows, lines
 
     bundle = open_bundle(arguments.model)
     file = arguments.lm or bundle.language_model_file
@@ -114,6 +115,7 @@ def run(arguments: argparse.Namespace) -> int:
             chosen.options,
             calibration=confidence.calibration if confidence else None,
             language_model_file=arguments.lm,
+            card=restated(bundle.card, card_rows(search, chosen, source=arguments.manifest.name)),
             copy=arguments.output,
         )
     print(f"written to {written}" if written else "nothing is written without --write or -o")

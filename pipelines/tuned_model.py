@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from asr.bundle import LANGUAGE_MODEL_FILE, RECIPE_FILE, Bundle
+from asr.bundle import CARD_FILE, LANGUAGE_MODEL_FILE, RECIPE_FILE, Bundle
 from asr.confidence import Calibration
 from asr.decoding import DecodingOptions
 from asr.files import replacing, write_text
@@ -25,6 +25,7 @@ def write_tuned(
     *,
     calibration: Calibration | None,
     language_model_file: Path | None,
+    card: str,
     copy: Path | None = None,
 ) -> Path:
     """Gives a model settings, or makes a copy of it that has them.
@@ -34,6 +35,7 @@ def write_tuned(
         options: How it is to decode.
         calibration: What its certainty is worth; None leaves that as it is.
         language_model_file: Becomes the model's own, if a beam search is to ask it.
+        card: What the model's card is to say from now on.
         copy: A folder that is not there: the model is left as it is, and the copy appears there
             whole or not at all. None changes the model.
 
@@ -49,7 +51,7 @@ def write_tuned(
     recipe = dict(bundle.recipe) | changes
     source = language_model_file if options.method == "beam" else None
     if copy is None:
-        _change(bundle.folder, recipe, source)
+        _change(bundle.folder, recipe, source, card)
         return bundle.folder
     if copy.exists():
         raise UsageError(f"{copy} is there already; -o makes a new folder")
@@ -57,17 +59,20 @@ def write_tuned(
     with tempfile.TemporaryDirectory(dir=copy.parent, prefix=f".{copy.name}.") as name:
         aside = Path(name) / "model"
         shutil.copytree(bundle.folder, aside)
-        _change(aside, recipe, source)
+        _change(aside, recipe, source, card)
         os.rename(aside, copy)
     return copy
 
 
-def _change(folder: Path, recipe: Mapping[str, Any], language_model_file: Path | None) -> None:
+def _change(
+    folder: Path, recipe: Mapping[str, Any], language_model_file: Path | None, card: str
+) -> None:
     """The recipe comes last: what it says is there by then."""
     import tomli_w
 
     if language_model_file is not None:
         _install(language_model_file, folder / LANGUAGE_MODEL_FILE)
+    write_text(folder / CARD_FILE, card)
     write_text(folder / RECIPE_FILE, tomli_w.dumps(recipe))
 
 

@@ -152,8 +152,12 @@ class Search:
     @property
     def num_words(self) -> int:
         """Words of the references, which errors are counted against."""
+        return sum(self.words_by_id().values())
+
+    def words_by_id(self) -> dict[str, int]:
+        """Returns the words of each reference, by id."""
         said = score(self.speech.references, self.speech.references, text=self.text)
-        return said.words.num_reference
+        return {row.id: row.words.num_reference for row in said.rows}
 
     @property
     def best(self) -> Trial:

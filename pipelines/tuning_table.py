@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from asr.intervals import bootstrap
 from pipelines import tuning
 from pipelines.evaluation import percent
 from pipelines.tuned_confidence import TunedConfidence
@@ -36,6 +37,29 @@ def lines(search: Search, chosen: Trial, confidence: TunedConfidence | None) -> 
         if confidence.error_after is not None:
             after = percent(confidence.error_after)
             yield f"            {after:>9}  {who} corrected by what the others say"
+
+
+def card_rows(search: Search, chosen: Trial, *, source: str) -> dict[str, str]:
+    """Returns what a model's card should say of how it decodes.
+
+    Args:
+        search: What was tried.
+        chosen: What is to be used.
+        source: What the speech is called.
+    """
+    words, speech = search.words_by_id(), search.speech
+    interval = bootstrap(
+        [(chosen.errors[key], words[key]) for key in words],
+        speakers=[speech.groups[key] for key in words] if speech.by_speaker else None,
+    )
+    rows = {"decoding": described(search, chosen), "tuned on": source}
+    detail = f"{100 * chosen.wer:.2f} %"
+    if interval is not None:
+        detail += f" (95 % by {interval.unit}: {percent(interval.low)} to {percent(interval.high)})"
+    held_out = search.held_out_wer()
+    if held_out is not None:
+        rows["dev WER, held out"] = f"{100 * held_out:.2f} % (each decoded as the others chose)"
+    return {"dev WER": detail} | rows
 
 
 def described(search: Search, trial: Trial) -> str:

@@ -11,7 +11,14 @@ import numpy.typing as npt
 import pytest
 
 from asr.audio import SAMPLE_RATE, write_wav
-from asr.bundle import LANGUAGE_MODEL_FILE, RECIPE_FILE, Bundle, open_bundle, write_settings
+from asr.bundle import (
+    CARD_FILE,
+    LANGUAGE_MODEL_FILE,
+    RECIPE_FILE,
+    Bundle,
+    open_bundle,
+    write_settings,
+)
 from asr.confidence import Calibration
 from asr.decoder import Decoder
 from asr.decoding import DecodingOptions, Hypothesis
@@ -24,6 +31,7 @@ from asr.scoring import score
 from asr.text import TextOptions
 from asr.vocabulary import Vocabulary
 from pipelines import cli, tuning
+from pipelines.installed import stated
 from pipelines.tuned_confidence import tune_confidence
 from pipelines.tuned_model import write_surface, write_tuned
 from pipelines.tuning import Search, TuningSpeech, hear
@@ -238,6 +246,7 @@ def tuned(made: Bundle, language_model_file: Path | None, copy: Path | None = No
         TUNED,
         calibration=Calibration(slope=0.5, bias=0.25),
         language_model_file=language_model_file,
+        card="# Card\n\nTuned.\n",
         copy=copy,
     )
 
@@ -277,7 +286,8 @@ def test_a_model_is_changed_where_it_is(tmp_path: Path, model: NgramModel) -> No
     assert tuned(made, tmp_path / "lm.ngram") == made.folder
     after = contents(made.folder)
     assert after.pop(LANGUAGE_MODEL_FILE) == (tmp_path / "lm.ngram").read_bytes()
-    assert {name for name in after if after[name] != before[name]} == {RECIPE_FILE}
+    assert {name for name in after if after[name] != before[name]} == {RECIPE_FILE, CARD_FILE}
+    assert open_bundle(made.folder).card == "# Card\n\nTuned.\n"
     again = open_bundle(made.folder)
     assert again.language_model_file is not None
     assert tuned(again, again.language_model_file) == made.folder  # its own: nothing to copy
@@ -287,7 +297,7 @@ def test_a_model_is_changed_where_it_is(tmp_path: Path, model: NgramModel) -> No
 def test_greedy_takes_no_language_model_along(tmp_path: Path) -> None:
     made = bundle(tmp_path / "mine")
     write_tuned(
-        made, DecodingOptions(), calibration=None, language_model_file=arpa(tmp_path), copy=None
+        made, DecodingOptions(), calibration=None, language_model_file=arpa(tmp_path), card=""
     )
     assert not (made.folder / LANGUAGE_MODEL_FILE).exists()
     assert open_bundle(made.folder).confidence == Calibration()
@@ -348,6 +358,12 @@ def test_it_writes_what_it_chose(asr: Callable[..., int], tmp_path: Path) -> Non
         == (options.method, options.beam_width, options.alpha, options.beta)
     ]
     assert [one["errors"] for one in same] == [best]
+    # Eight words are said; installed models are listed with the figure before the bracket.
+    card = open_bundle("copy").card
+    assert stated(card, "dev WER").partition("(")[0].strip() == f"{100 * best / 8:.2f} %"
+    assert f"beam width {options.beam_width}" in stated(card, "decoding") or (
+        options.method == stated(card, "decoding")
+    )
     assert asr("--write") == 0
     assert "confidence" in open_bundle("mine").recipe
 
