@@ -68,7 +68,7 @@ def restated(card: str, rows: Mapping[str, str]) -> str:
         line = f"| {name} | {value} |"
         pattern = re.compile(rf"^\| *{re.escape(name)} *\|.*$", re.MULTILINE)
         if pattern.search(card):
-            card = pattern.sub(lambda _, line=line: line, card)
+            card = pattern.sub(line.replace("\\", r"\\"), card)
             continue
         lines = card.rstrip("\n").split("\n")
         last = max((n for n, text in enumerate(lines) if text.startswith("|")), default=None)
