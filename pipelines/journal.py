@@ -51,7 +51,8 @@ class Journal:
             self._handle = self._open()
             if os.fstat(self._handle).st_size:
                 raise UsageError(f"{self._path}: another program has just written to it")
-        os.truncate(self._handle, self._end)
+        if os.fstat(self._handle).st_size > self._end:
+            os.truncate(self._handle, self._end)
         if self._end == 0:
             self.append({"journal": VERSION})
 
