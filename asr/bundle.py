@@ -11,6 +11,7 @@
 """
 
 import os
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -34,6 +35,8 @@ RECIPE_FILE = "recipe.toml"
 VOCABULARY_FILE = "vocabulary.json"
 CARD_FILE = "card.md"
 LANGUAGE_MODEL_FILE = "lm.ngram"
+
+_MAX_KEY_PARTS = 64
 
 Options = TypeVar("Options", FeatureOptions, TextOptions, DecodingOptions, Calibration)
 
@@ -210,8 +213,13 @@ def _model_in(folder: Path) -> Path | None:
 
 def _read_recipe(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        text = path.read_text(encoding="utf-8")
+        # Python's parser takes minutes over a key of a hundred thousand parts.
+        if "." * _MAX_KEY_PARTS in re.sub(r"[\w\s\"'-]", "", text):
+            raise ValueError(f"a key of more than {_MAX_KEY_PARTS} parts")
+        return tomllib.loads(text)
+    # ValueError: also what Python says of a number of thousands of digits.
+    except (ValueError, RecursionError) as error:
         raise BundleError(f"{path}: expected TOML, received {error}") from None
     except OSError as error:
         raise BundleError(f"{path}: expected a readable file: {error.strerror}") from None

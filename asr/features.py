@@ -33,6 +33,7 @@ _LOUDEST = 1e9  # far from what single precision can square, and from any sound
 _TOP_DB = 80.0  # librosa.power_to_db's default, which librosa.feature.mfcc uses
 _INT16_STEP = 1 / 32768
 _MIN_DEVIATION = 1e-5
+_LARGEST = {"sample_rate": 768_000, "n_mels": 4_096, "n_fft": 65_536, "stack": 256}
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +82,9 @@ class FeatureOptions:
             object.__setattr__(self, "fmax", half)
         for name in ("sample_rate", "n_mfcc", "n_mels", "win_length", "hop_length", "stack"):
             require(getattr(self, name) >= 1, f"{name} from 1 on", getattr(self, name))
+        # A model from a stranger may say anything; beyond these, no features fit into memory.
+        for name, largest in _LARGEST.items():
+            require(getattr(self, name) <= largest, f"{name} up to {largest}", getattr(self, name))
         require(self.n_mfcc <= self.n_mels, f"n_mfcc up to n_mels = {self.n_mels}", self.n_mfcc)
         require(self.n_fft % 2 == 0, "an even n_fft", self.n_fft)
         require(self.n_fft >= self.win_length, f"n_fft from {self.win_length} on", self.n_fft)

@@ -88,10 +88,17 @@ def _fit(value: object, hint: Any, where: str) -> object:
             raise OptionsError(f"{where}: expected a list, received {value!r}")
         return tuple(_fit(item, arguments[0], where) for item in value)
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        return _as_float(value, where)
     if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):
         raise OptionsError(f"{where}: expected {hint.__name__}, received {value!r}")
     return value
+
+
+def _as_float(value: int, where: str) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        raise OptionsError(f"{where}: expected a smaller number") from None
 
 
 def _fit_union(value: object, hints: tuple[Any, ...], where: str) -> object:

@@ -24,6 +24,7 @@ from asr.errors import BundleError, MissingExtraError, OptionsError
 from asr.onnx_network import has_onnx, onnx_recognizer
 from asr.recognizer import Recognizer
 from pipelines.choices import AS_IT_IS, Choices
+from pipelines.keras_file import check_keras_file
 
 if TYPE_CHECKING:
     import keras
@@ -115,6 +116,8 @@ def load_network(folder: Path) -> "keras.Model":
     path = folder / NETWORK_FILE
     if not path.is_file():
         raise BundleError(f"{folder}: expected {NETWORK_FILE}, received a folder without it")
+    require_backend()
+    check_keras_file(path)
     import_backend()
     import keras
 

@@ -1,6 +1,7 @@
 """Model folders: found by path and by name, and refused with the file that is wrong."""
 
 import dataclasses
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -254,3 +255,34 @@ def test_confidence_is_checked_like_the_other_settings(tmp_path: Path) -> None:
     assert open_bundle(folder).confidence == Calibration(slope=0.5, bias=-1.0)
     (folder / RECIPE_FILE).write_text(f"{recipe}\n[confidence]\nslope = -1\n")
     assert "[confidence]" in refusal(folder)
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        (f"n_mfcc = {'9' * 5000}", "expected TOML"),
+        (f"fmin = {10**400}", "fmin: expected a smaller number"),
+        (f"n_fft = {10**12}", "n_fft up to 65536"),
+        (f"n_mels = {10**9}", "n_mels up to 4096"),
+        (f"sample_rate = {10**12}", "sample_rate up to 768000"),
+        (f"stack = {10**12}", "stack up to 256"),
+        ("n_mfcc = inf", "n_mfcc: expected int"),
+        ("a." * 100_000 + "b = 1", "expected TOML, received a key of"),
+        ("a = " + "[" * 100_000, "expected TOML"),
+    ],
+)
+def test_settings_that_would_take_all_memory_are_refused(
+    tmp_path: Path, table: str, said: str
+) -> None:
+    folder = model(tmp_path / "mine")
+    (folder / RECIPE_FILE).write_text(f"[text]\n[features]\n{table}\n")
+    message = refusal(folder)
+    assert re.search(said, message)
+    assert len(message) < 1000
+
+
+def test_a_beam_wider_than_memory_is_refused(tmp_path: Path) -> None:
+    folder = model(tmp_path / "mine")
+    decoding = f'[decoding]\nmethod = "beam"\nbeam_width = {10**12}\n'
+    (folder / RECIPE_FILE).write_text(f"[text]\n[features]\n{decoding}")
+    assert "beam_width up to 1000000" in refusal(folder)

@@ -4,6 +4,7 @@ import gzip
 import lzma
 import math
 import tempfile
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -240,6 +241,38 @@ def test_words_that_are_no_utf8_are_refused(tmp_path: Path) -> None:
     path.write_bytes(HAND.encode().replace(b"-0.6\tb", b"-0.6\t\xff"))
     with pytest.raises(LanguageModelError, match=r"line 11: expected UTF-8, received b'\\xff'"):
         read_arpa(path)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "problem"),
+    [
+        ("ngram 2=4", f"ngram 2={'9' * 5000}", "line 3: expected “ngram 2=…”, received"),
+        ("ngram 2=4", f"ngram 2={10**17}", "expected 100,000,000,000,000,000 2-grams, as the head"),
+        ("-0.2\tb b a", "-1e300\tb b a", "line 21: expected a number, received “-1e300”"),
+        ("\t-0.05", "\t1e39", "line 14: expected a number, received “1e39”"),
+        ("\ta b\t", f"\ta b{' ' * 2**20}\t", "line 15: expected at most 1,048,576 bytes"),
+    ],
+)
+def test_what_only_ill_will_writes_is_refused(
+    tmp_path: Path, old: str, new: str, problem: str
+) -> None:
+    assert old in HAND
+    with pytest.raises(LanguageModelError, match=problem):
+        read_arpa(write(tmp_path, HAND.replace(old, new, 1)))
+
+
+def test_a_line_that_unpacks_without_end_is_not_read_to_it(tmp_path: Path) -> None:
+    path = tmp_path / "lm.arpa.gz"
+    with gzip.open(path, "wb") as file:
+        for _ in range(64):
+            file.write(bytes(1 << 20))
+    tracemalloc.start()
+    try:
+        with pytest.raises(LanguageModelError, match="expected at most 1,048,576 bytes"):
+            read_arpa(path)
+        assert tracemalloc.get_traced_memory()[1] < 8 << 20
+    finally:
+        tracemalloc.stop()
 
 
 def test_what_other_toolkits_write_is_read(tmp_path: Path) -> None:

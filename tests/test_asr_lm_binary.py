@@ -1,17 +1,22 @@
 """Models kept in files of our own: what was written is read, and nothing else is."""
 
+import contextlib
 import json
 import math
 import subprocess
 import sys
+import tempfile
+import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from asr.errors import LanguageModelError, OptionsError
-from asr.lm import NgramModel, open_binary, write_binary
+from asr.lm import NgramModel, binary, open_binary, write_binary
 from asr.lm.binary import MAGIC
 from asr.lm.corpus import Corpus
 from asr.lm.counts import count_ngrams
@@ -91,8 +96,8 @@ def test_the_scores_of_an_opened_model_are_those_of_the_model(
     assert again.score_ids(ids).sum() == pytest.approx(model.score(sentence))
 
 
-def test_opening_a_plain_file_reads_its_head_alone(model: NgramModel, tmp_path: Path) -> None:
-    """Only the head and what the model asks at once are looked at: the rest may be anything."""
+def test_of_a_plain_file_is_checked_what_a_walk_needs(model: NgramModel, tmp_path: Path) -> None:
+    """All logarithms are alike good numbers; that they are others is for `check` to notice."""
     path = tmp_path / "lm.ngram"
     write_binary(path, model)
     head, body = split(path.read_bytes())
@@ -151,7 +156,10 @@ def test_a_changed_byte_of_a_packed_file_is_noticed(model: NgramModel, tmp_path:
         (("arrays", "suffix", 1), 3),
         (("arrays", "words", 1), 3),
         (("num_bytes",), 10**15),
+        (("num_bytes",), "many"),
+        (("crc32",), None),
         (("order",), 7),
+        (("arrays",), []),
     ],
 )
 def test_a_head_that_lies_is_refused(
@@ -167,6 +175,100 @@ def test_a_head_that_lies_is_refused(
     path.write_bytes(joined(head, body))
     with pytest.raises(LanguageModelError, match=f"^{path}: "):
         open_binary(path)
+
+
+STRAY = [
+    ("child_start", 0, 0),
+    ("child_start", 5, 4),
+    ("child_start", 5, -1),
+    ("child_start", 5, 2**31 - 1),
+    ("child_start", -1, 7),
+    ("word", 1, -1),
+    ("word", 40, 2**31 - 1),
+    ("suffix", 0, 1),
+    ("suffix", 40, 40),
+    ("suffix", 40, -1),
+    ("suffix", -1, 2**31 - 1),
+    ("word_ends", 3, 0),
+    ("word_ends", 3, -1),
+    ("word_ends", -1, 2**40),
+    ("words", 0, 0xFF),
+    ("log_prob", 9, math.nan),
+    ("backoff", 9, math.inf),
+]
+
+
+@pytest.mark.parametrize(("name", "place", "value"), STRAY)
+def test_arrays_that_lead_out_of_themselves_are_refused(
+    model: NgramModel, tmp_path: Path, name: str, place: int, value: float
+) -> None:
+    """Compiled functions would read, or write, wherever they are led."""
+    path = tmp_path / "lm.ngram"
+    write_binary(path, model)
+    with pytest.raises(LanguageModelError, match=f"^{path}: "):
+        open_binary(changed(path, name, place, value))
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(sorted(binary._PLAIN)), st.integers(0, 10**6)), max_size=3)
+)
+def test_whatever_a_stranger_changed_a_model_is_refused_or_can_be_walked(
+    model: NgramModel, changes: list[tuple[str, int]]
+) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "lm.ngram"
+        write_binary(path, model)
+        for name, number in changes:
+            array = open_array(path, name)
+            changed(path, name, number % len(array), int(array[number % 7]) + number % 5 - 2)
+        with contextlib.suppress(LanguageModelError):
+            opened = open_binary(path)
+            words = [*list(opened.words)[3:60], "unheard"]
+            assert math.isfinite(opened.score(" ".join(words)))
+
+
+@pytest.mark.parametrize("claimed", [10**10, 10**30])
+def test_a_packed_file_that_would_unpack_to_anything_is_refused(
+    model: NgramModel, tmp_path: Path, claimed: int
+) -> None:
+    path = tmp_path / "lm.ngram"
+    write_binary(path, model, bits=8)
+    head, body = split(path.read_bytes())
+    head["arrays"]["word"][1] = claimed
+    path.write_bytes(joined(head, body))
+    with pytest.raises(LanguageModelError, match=r"bytes that would unpack to \d"):
+        open_binary(path)
+
+
+def test_a_packed_body_that_is_no_archive_is_refused(model: NgramModel, tmp_path: Path) -> None:
+    path = tmp_path / "lm.ngram"
+    write_binary(path, model, bits=8)
+    head, body = split(path.read_bytes())
+    for stored in (b"", b"no archive", body[:60], body[60:]):
+        head |= {"num_bytes": len(stored), "crc32": zlib.crc32(stored)}
+        path.write_bytes(joined(head, stored))
+        with pytest.raises(LanguageModelError, match=f"^{path}: "):
+            open_binary(path)
+
+
+def open_array(path: Path, name: str) -> Any:
+    head, body = split(path.read_bytes())
+    kind, length, offset = head["arrays"][name]
+    return np.frombuffer(body, kind, length, offset)
+
+
+def changed(path: Path, name: str, place: int, value: float) -> Path:
+    """Changes one number of a plain file, as a stranger does who knows the format."""
+    head, body = split(path.read_bytes())
+    array = open_array(path, name).copy()
+    limits = np.iinfo(array.dtype) if array.dtype.kind in "iu" else np.finfo(array.dtype)
+    exact = isinstance(value, float) and not math.isfinite(value)
+    array[place] = value if exact else min(max(value, limits.min), limits.max)
+    offset = head["arrays"][name][2]
+    body = body[:offset] + array.tobytes() + body[offset + array.nbytes :]
+    head["crc32"] = zlib.crc32(body)
+    path.write_bytes(joined(head, body))
+    return path
 
 
 def split(data: bytes) -> tuple[Any, bytes]:

@@ -43,6 +43,8 @@ class DecodingOptions:
     def __post_init__(self) -> None:
         require(self.method in ("greedy", "beam"), "method 'greedy' or 'beam'", self.method)
         require(self.beam_width >= 1, "beam_width of at least 1", self.beam_width)
+        # A model from a stranger may say anything; the beam's tables are made as wide as this says.
+        require(self.beam_width <= 1_000_000, "beam_width up to 1000000", self.beam_width)
         floor = self.min_token_log_prob
         require(floor <= 0, "min_token_log_prob of at most 0", floor)
         require(self.method == "beam" or not self.words, "method 'beam' with words", self.method)

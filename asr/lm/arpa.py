@@ -16,6 +16,7 @@ that good files hold. A long n-gram may be there whose shorter suffix was pruned
 may be missing, and then has the log10 probability of -100, as in KenLM.
 """
 
+import functools
 import gzip
 import lzma
 import math
@@ -38,6 +39,9 @@ BAD_ARCHIVE = (EOFError, lzma.LZMAError, gzip.BadGzipFile, zlib.error)
 """What Python raises on an archive that is broken."""
 MISSING_UNKNOWN = -100.0 * LN10
 """Natural log-probability of `<unk>` where a file does not give one."""
+_MAX_LINE_BYTES = 1 << 20
+_MAX_COUNT_DIGITS = 18
+_LARGEST = 1e30  # of a logarithm: more is no probability, and single precision ends at 3e38
 _SPECIAL = {word.lower().encode(): word for word in (BEGIN, END, UNKNOWN)}
 
 
@@ -50,7 +54,9 @@ def read_arpa(path: Path | str) -> NgramModel:
     """
     path = Path(path)
     with path.open("rb") as file:
-        reader = _Reader(path, unpacked(file, path))
+        content = unpacked(file, path)
+        # No line is read further than a line can be: what is packed may unpack to any length.
+        reader = _Reader(path, iter(functools.partial(content.readline, _MAX_LINE_BYTES + 1), b""))
         try:
             return reader.read()
         except BAD_ARCHIVE as error:
@@ -163,11 +169,21 @@ class _Reader:
 
     def _next_line(self) -> bytes:
         """Returns the next line that is not empty, stripped; at the end of the file, nothing."""
-        for line in self._lines:
+        while line := self._line():
             self._number += 1
             if stripped := line.strip():
                 return stripped
         return b""
+
+    def _line(self) -> bytes:
+        """Returns the next line as it is; at the end of the file, nothing."""
+        line = next(self._lines, b"")
+        if len(line) > _MAX_LINE_BYTES:
+            raise LanguageModelError(
+                f"{self._path}, line {self._number + 1}: expected at most {_MAX_LINE_BYTES:,} "
+                "bytes, received more"
+            )
+        return line
 
     def _expect(self, wanted: str, received: bytes) -> None:
         if received != wanted.encode():
@@ -181,7 +197,9 @@ class _Reader:
         while not (line := self._next_line()).startswith(b"\\"):
             order, equals, count = line.removeprefix(b"ngram").partition(b"=")
             wanted = len(counts) + 1
-            good = line.startswith(b"ngram ") and equals and count.strip().isdigit()
+            digits = count.strip()
+            good = line.startswith(b"ngram ") and equals and digits.isdigit()
+            good = good and len(digits) <= _MAX_COUNT_DIGITS
             if not good or order.strip() != str(wanted).encode():
                 raise self.error(f"expected “ngram {wanted}=…”, received {_shown(line)}")
             counts.append(int(count))
@@ -233,7 +251,7 @@ class _Reader:
         """Yields the fields of the lines of one order: as many lines as the head says."""
         wanted = "the log-probability, the words"
         for row in range(count):
-            line = next(self._lines, b"")
+            line = self._line()
             self._number += 1
             fields = line.split()
             if not order + 1 <= len(fields) <= order + 2:
@@ -269,7 +287,7 @@ class _Reader:
             value = float(field)
         except ValueError:
             value = math.nan
-        if not math.isfinite(value):
+        if not abs(value) <= _LARGEST:  # NaN compares as false
             raise self.error(f"expected a number, received {_shown(field)}")
         return value * LN10
 

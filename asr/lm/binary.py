@@ -8,12 +8,13 @@
     body       begins at a multiple of 64 bytes, and so does every array in it
 
 All numbers are little-endian. A plain file holds the arrays of `asr.lm.trie.Trie` and of
-`asr.lm.words.Words` as they are used: opening it reads the head alone, and its pages are shared by
-all processes that map it. A packed file (`asr.lm.packing`) holds them smaller, its body is
-compressed, and it is unpacked when it is opened.
+`asr.lm.words.Words` as they are used: its pages are shared by all processes that map it. A packed
+file (`asr.lm.packing`) holds them smaller, its body is compressed, and it is unpacked when it is
+opened.
 
-A file that is cut short or no model is always refused. Changed bytes are noticed in a packed file,
-and in a plain one where `check` is asked for, since that reads all of it.
+A file that is cut short or no model is always refused, and so is one whose arrays lead out of
+themselves, since compiled functions walk them without looking. Other changes are noticed in a
+packed file, and in a plain one where `check` is asked for.
 """
 
 import json
@@ -32,7 +33,7 @@ from asr.errors import LanguageModelError
 from asr.files import replacing
 from asr.lm.ngram import NgramModel
 from asr.lm.packing import pack, unpack
-from asr.lm.trie import Trie
+from asr.lm.trie import Trie, check_trie
 from asr.lm.words import Words
 
 MAGIC = b"asr-ngr\n"
@@ -41,6 +42,9 @@ SUFFIX = ".ngram"
 """What such a file is called by."""
 _ALIGNMENT = 64
 _MAX_HEAD_BYTES = 1 << 20
+# Models shrink to a third or so; what unpacks to much more was not made to be one.
+_MAX_RATIO, _SMALL_BYTES = 100, 1 << 24
+_MAX_UNPACKER_BYTES = 1 << 28
 _TYPES = {"uint8", "uint16", "uint32", "int32", "int64", "float32"}
 _PLAIN = {
     "child_start": "int32",
@@ -119,7 +123,7 @@ def open_binary(path: Path | str, *, check: bool = False) -> NgramModel:
 
     Args:
         path: The file.
-        check: Read all of a plain file, and refuse it if any byte of it has changed.
+        check: Refuse a plain file too if any byte of it has changed.
 
     Raises:
         LanguageModelError: The file is no such model, of another version, cut short or changed.
@@ -141,10 +145,12 @@ def open_binary(path: Path | str, *, check: bool = False) -> NgramModel:
     body = np.frombuffer(mapped, np.uint8, offset=start)
     if head.packed:
         # No further than the head says, whatever the file would unpack to.
-        body = np.frombuffer(_decompressed(mapped[start:], _body_bytes(head)), np.uint8)
+        body = np.frombuffer(_decompressed(path, mapped[start:], _body_bytes(head)), np.uint8)
     arrays = {name: _array(path, body, *place) for name, place in head.arrays.items()}
     try:
         trie, words = unpack(arrays) if head.packed else _from_plain(arrays)
+        check_trie(trie)
+        words.check()
         model = NgramModel(trie, words)
     except (KeyError, IndexError, ValueError, LanguageModelError) as error:
         raise LanguageModelError(f"{path}: the model in this file is broken ({error})") from None
@@ -166,12 +172,7 @@ def _from_plain(arrays: Mapping[str, Array]) -> tuple[Trie, Words]:
         if arrays[name].dtype != kind:
             raise ValueError(f"expected {name} of {kind}, received {arrays[name].dtype}")
     child_start, word, log_prob, backoff, suffix, blob, ends = (arrays[name] for name in _PLAIN)
-    num_nodes, num_contexts = len(word), len(backoff)
-    agree = len(child_start) == num_contexts + 1 and len(log_prob) == len(suffix) == num_nodes
-    if not agree or not 1 <= num_contexts <= num_nodes or int(child_start[-1]) != num_nodes:
-        raise ValueError("its arrays do not fit together")
-    if len(ends) and int(ends[-1]) != len(blob):
-        raise ValueError("its words do not fit together")
+    num_contexts = len(backoff)
     return Trie(child_start, word, log_prob, backoff, suffix, num_contexts), Words(blob, ends)
 
 
@@ -190,12 +191,14 @@ def _read_head(path: Path, begin: bytes) -> tuple[_Head, int]:
     try:
         head = _Head(**json.loads(begin[start : start + num_bytes]))
         _check_places(head)
-    except (ValueError, TypeError, KeyError) as error:
+    except (AttributeError, ValueError, TypeError, KeyError, RecursionError) as error:
         raise LanguageModelError(f"{path}: the head of this file is broken ({error})") from None
     return head, start + num_bytes
 
 
 def _check_places(head: _Head) -> None:
+    if not all(type(one) is int for one in (head.order, head.num_bytes, head.crc32)):
+        raise ValueError("expected whole numbers")
     for name, (kind, length, offset) in head.arrays.items():
         if kind not in _TYPES or not (isinstance(length, int) and isinstance(offset, int)):
             raise ValueError(f"{name} is of an unknown type")
@@ -210,8 +213,17 @@ def _body_bytes(head: _Head) -> int:
     return max(ends, default=0)
 
 
-def _decompressed(stored: bytes, num_bytes: int) -> bytearray:
-    return bytearray(lzma.LZMADecompressor().decompress(stored, num_bytes))
+def _decompressed(path: Path, stored: bytes, num_bytes: int) -> bytearray:
+    if num_bytes > max(_SMALL_BYTES, _MAX_RATIO * len(stored)):
+        raise LanguageModelError(
+            f"{path}: expected a model, received {len(stored):,} bytes that would unpack to "
+            f"{num_bytes:,}"
+        )
+    try:
+        unpacker = lzma.LZMADecompressor(memlimit=_MAX_UNPACKER_BYTES)
+        return bytearray(unpacker.decompress(stored, num_bytes))
+    except (lzma.LZMAError, EOFError) as error:
+        raise LanguageModelError(f"{path}: the model in this file is broken ({error})") from None
 
 
 def _array(path: Path, body: npt.NDArray[np.uint8], kind: str, length: int, offset: int) -> Array:

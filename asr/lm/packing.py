@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from asr.lm.ngram import BEGIN, LOG_NEVER, UNKNOWN
-from asr.lm.trie import Floats, Ints, Trie, link
+from asr.lm.trie import Floats, Ints, Trie, check_nodes, link
 from asr.lm.words import Words
 from asr.options import require
 
@@ -61,15 +61,19 @@ def unpack(arrays: Mapping[str, Array]) -> tuple[Trie, Words]:
         KeyError: An array is missing.
         ValueError: They do not fit together, or `<s>` is not among the words.
     """
+    for name, array in arrays.items():
+        if array.dtype.kind != ("f" if "_book_" in name else "u"):
+            raise ValueError(f"{name} is of another type")
     child_start = np.concatenate([[1], arrays["num_children"]]).cumsum(dtype=np.int64)
     num_nodes, num_contexts = int(child_start[-1]), len(child_start) - 1
-    vocab_size = int(child_start[1]) - 1
+    vocab_size = len(arrays["word_lengths"])
     word = np.concatenate([[-1], np.arange(vocab_size), arrays["word"]]).astype(np.int32)
     log_prob = np.concatenate([np.zeros(1, np.float32), *_decoded(arrays, "log_prob")])
     backoff = np.concatenate([np.zeros(1, np.float32), *_decoded(arrays, "backoff")])
     sizes = (len(word), len(log_prob), len(backoff))
-    if sizes != (num_nodes, num_nodes, num_contexts) or word.max(initial=0) >= vocab_size:
+    if sizes != (num_nodes, num_nodes, num_contexts):
         raise ValueError("its arrays do not fit together")
+    check_nodes(child_start, word)  # before `link` walks there
     words = Words(arrays["words"], np.cumsum(arrays["word_lengths"], dtype=np.int64))
     log_prob[_node(words, BEGIN)] = LOG_NEVER
     start = child_start.astype(np.int32)

@@ -125,6 +125,52 @@ def build_trie(levels: Sequence[Level]) -> Trie:
     return Trie(child_start, word, log_prob, backoff, link(child_start, word), num_contexts)
 
 
+def check_trie(trie: Trie) -> None:
+    """Refuses arrays that a walk would leave, or never end in.
+
+    Compiled functions look no index up before they use it: in a file that a stranger made, a node
+    may be anywhere.
+
+    Raises:
+        ValueError: They are no trie; what is wrong is named.
+    """
+    check_nodes(trie.child_start, trie.word)
+    num_nodes, num_contexts = len(trie.word), len(trie.child_start) - 1
+    agree = len(trie.log_prob) == len(trie.suffix) == num_nodes
+    if not agree or len(trie.backoff) != num_contexts or trie.max_order_start != num_contexts:
+        raise ValueError("its arrays do not fit together")
+    # Every suffix comes before its n-gram, so that following them ends; and it is a context.
+    suffix, nodes = trie.suffix[1:], np.arange(1, num_nodes, dtype=np.int32)
+    if trie.suffix[ROOT] != ROOT or (suffix >= nodes).any():
+        raise ValueError("a suffix is out of place")
+    if suffix.min(initial=0) < 0 or suffix.max(initial=0) >= num_contexts:
+        raise ValueError("a suffix is no context")
+    for values in (trie.log_prob, trie.backoff):
+        if not np.isfinite([values.min(), values.max()]).all():
+            raise ValueError("a number is not finite")
+
+
+def check_nodes(child_start: npt.NDArray[np.integer], word: npt.NDArray[np.integer]) -> None:
+    """Refuses children that are not where a trie has them, and words that there are none of.
+
+    Args:
+        child_start: As in `Trie`, of any type of whole numbers; and so is the next.
+        word: As in `Trie`.
+
+    Raises:
+        ValueError: They are no trie.
+    """
+    num_nodes, num_contexts = len(word), len(child_start) - 1
+    if not 1 <= num_contexts <= num_nodes or child_start[0] != 1 or child_start[-1] != num_nodes:
+        raise ValueError("its arrays do not fit together")
+    # Children come after their context, so that going from order to order ends.
+    after = child_start[:-1] > np.arange(num_contexts, dtype=np.int32)
+    if not after.all() or (child_start[1:] < child_start[:-1]).any():
+        raise ValueError("a context is out of place")
+    if len(word) > 1 and (word[1:].min() < 0 or word[1:].max() >= child_start[1] - 1):
+        raise ValueError("a word is out of place")
+
+
 def link(child_start: Ints, word: Ints) -> Ints:
     """Returns the longest proper suffix of every node that is a node, int32 [num_nodes].
 

@@ -29,6 +29,19 @@ class Words(Sequence[str]):
         ends = np.cumsum([len(word) for word in encoded], dtype=np.int64)
         return cls(np.frombuffer(b"".join(encoded), np.uint8), ends)
 
+    def check(self) -> None:
+        """Refuses a list that is none, as a file that a stranger made may hold.
+
+        Raises:
+            ValueError: They overlap, or are no UTF-8.
+        """
+        starts = np.concatenate([np.zeros(1, np.int64), self.ends[:-1]])[: len(self.ends)]
+        if (self.ends <= starts).any() or (self.ends[-1:] != len(self.blob)).any():
+            raise ValueError("its words do not fit together")
+        self.blob.tobytes().decode()  # UnicodeDecodeError is a ValueError
+        if (self.blob[starts] & 0xC0 == 0x80).any():  # a byte within a character
+            raise ValueError("a word begins within a character")
+
     def find(self, word: str) -> int | None:
         """Returns the id of a word, or None if it is not here."""
         wanted = word.encode()
