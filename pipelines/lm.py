@@ -1,6 +1,7 @@
 """`asr lm`: a language model of a text, which helps the decoder spell what it hears."""
 
 import argparse
+import math
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -30,8 +31,9 @@ examples:
       --heldout other.txt
   of the texts of a training manifest, as ARPA for other programs too
     asr lm data/train.jsonl -o lm.ngram --arpa lm.arpa.gz
-  an ARPA file from elsewhere, made quick to open
+  an ARPA file from elsewhere, made quick to open, and smaller
     asr lm --from 3-gram.arpa.gz -o lm.ngram
+    asr lm --from lm.ngram --prune-entropy 1e-8 -o small.ngram
 """
 
 DEFAULT_PRUNE = (0, 0, 1, 1)
@@ -77,7 +79,14 @@ def _add_model_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         metavar="COUNT",
         help="for sequences of 1, 2, … words: leave out those that occur at most so often "
-        "(default: 0 0 1 1; words themselves: 0)",
+        "(default: 0 0 1 1, with --prune-entropy 0; words themselves: 0)",
+    )
+    parser.add_argument(
+        "--prune-entropy",
+        type=float,
+        metavar="SHARE",
+        help="leave out every sequence without which the perplexity rises by less than this; 1e-9 "
+        "to 1e-6 are usual",
     )
     parser.add_argument(
         "--vocab-size", type=int, metavar="N", help="know only the N most frequent words"
@@ -117,6 +126,8 @@ def run(arguments: argparse.Namespace) -> int:
     _check(arguments)
     source = arguments.source
     model = _estimated(arguments, text) if source is None else _opened(source)
+    if arguments.prune_entropy is not None:
+        model = _pruned(model, arguments.prune_entropy)
     _write(model, arguments)
     if arguments.heldout is not None:
         if arguments.bits is not None:  # what was written is what will be used
@@ -141,6 +152,9 @@ def _check(arguments: argparse.Namespace) -> None:
     if arguments.source is not None and given:
         names = ", ".join(f"--{name.replace('_', '-')}" for name in given)
         raise UsageError(f"{names}: a model that is there stays as it is; give texts instead")
+    share = arguments.prune_entropy
+    if share is not None and not 0 <= share < math.inf:
+        raise UsageError(f"expected --prune-entropy from 0 on, received {share}")
     if arguments.bits is not None:
         from asr.lm.packing import MAX_BITS, MIN_BITS
 
@@ -173,7 +187,8 @@ def _options(arguments: argparse.Namespace) -> "EstimationOptions":
     given = {name: getattr(arguments, name) for name in _SETTINGS}
     table: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     order = table.get("order", EstimationOptions().order)
-    table["prune"] = tuple(table.get("prune", DEFAULT_PRUNE[: max(1, order)]))
+    usual = (0,) if arguments.prune_entropy is not None else DEFAULT_PRUNE[: max(1, order)]
+    table["prune"] = tuple(table.get("prune", usual))
     try:
         return EstimationOptions(**table)
     except OptionsError as error:
@@ -187,6 +202,17 @@ def _opened(path: Path) -> "NgramModel":
     if not isinstance(model, NgramModel):
         raise UsageError(f"{path}: KenLM's files cannot be taken apart; give the ARPA file")
     return model
+
+
+def _pruned(model: "NgramModel", share: float) -> "NgramModel":
+    from asr.lm import prune_by_entropy
+
+    found = prune_by_entropy(model, share)
+    left = [*found.num_ngrams, *[0] * (model.order - found.order)]
+    pairs = zip(left, model.num_ngrams, strict=True)
+    orders = ", ".join(f"{kept:,} of {all_of:,}" for kept, all_of in pairs)
+    _say(f"n-grams left of each order: {orders}")
+    return found
 
 
 def _describe(found: "Estimation") -> None:

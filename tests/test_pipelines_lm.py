@@ -121,6 +121,23 @@ def test_the_vocabulary_is_limited(text: Path, tmp_path: Path) -> None:
     assert list(opened(tmp_path / "lm.ngram").words) == ["</s>", "<s>", "<unk>", "the"]
 
 
+def test_sequences_that_say_little_are_left_out(
+    text: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert lm(text, "--prune-entropy", 0, "-o", tmp_path / "all.ngram") == 0
+    whole = opened(tmp_path / "all.ngram")
+    assert f"of {whole.num_ngrams[3]}" in capsys.readouterr().err
+    assert lm(text, "--prune", 0, "-o", tmp_path / "plain.ngram") == 0
+    assert opened(tmp_path / "plain.ngram").num_ngrams == whole.num_ngrams
+    assert lm(text, "--prune-entropy", 0.003, "-o", tmp_path / "small.ngram") == 0
+    small = opened(tmp_path / "small.ngram")
+    assert whole.num_ngrams[0] == small.num_ngrams[0]
+    assert sum(small.num_ngrams) < sum(whole.num_ngrams)
+    source = ("--from", tmp_path / "all.ngram", "--prune-entropy", 0.003)
+    assert lm(*source, "-o", tmp_path / "again.ngram") == 0
+    assert (tmp_path / "again.ngram").read_bytes() == (tmp_path / "small.ngram").read_bytes()
+
+
 def test_the_text_is_normalised_as_it_is_told(text: Path, tmp_path: Path) -> None:
     lm(text, "-o", tmp_path / "lm.ngram", "--case", "keep", "--punctuation", "keep")
     assert {"The", "sat.", "ran!"} <= set(opened(tmp_path / "lm.ngram").words)
@@ -134,6 +151,8 @@ REFUSED: list[tuple[Callable[[Path], list[object]], str]] = [
     (lambda text: [text, "-o", "a/x", "--arpa", "a/x"], "expected two different files"),
     (lambda text: ["--from", text, "-o", "x", "--order", 3], "--order: a model that is there"),
     (lambda text: [text, "-o", "x", "--bits", 3], "expected --bits 4 to 16 and -o, received 3"),
+    (lambda text: [text, "-o", "x", "--prune-entropy", -1], "--prune-entropy from 0 on"),
+    (lambda text: [text, "-o", "x", "--prune-entropy", "nan"], "--prune-entropy from 0 on"),
     (lambda text: [text, "--arpa", "x", "--bits", 8], "expected --bits 4 to 16 and -o"),
 ]
 
