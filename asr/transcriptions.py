@@ -30,7 +30,7 @@ Read = TypeVar("Read", contravariant=True)
 
 # Audio of a group; the recognizer makes batches of like length out of it. Only a single recording
 # may be longer.
-_GROUP_SAMPLES = 120 * SAMPLE_RATE
+_GROUP_S = 120.0
 # A longer recording is never held as a whole.
 _STREAMED_S = 300.0
 # Groups being recognised side by side: while the network has one, another's features are extracted
@@ -193,7 +193,7 @@ def transcribe_all(
     try:
         while True:
             # A long recording counts for many: nothing is read beside it.
-            full = sum(num_samples for num_samples, _ in waiting) > _MAX_WAITING * _GROUP_SAMPLES
+            full = sum(num_samples for num_samples, _ in waiting) > _MAX_WAITING * _group_samples()
             if full or len(waiting) == _MAX_WAITING:
                 yield from waiting.popleft()[1].result()
                 continue
@@ -211,6 +211,14 @@ def transcribe_all(
         pool.shutdown(cancel_futures=True)
 
 
+def transcribe_in_turn(
+    recognizer: BatchRecognizer, items: Iterable[Item], reader: Reader[Item]
+) -> Iterator[tuple[Item, Transcript | AsrError]]:
+    """Yields the same, all of it done in this thread: for one of several processes."""
+    for group in _groups(items, reader):
+        yield from _results_of(recognizer, group, reader)
+
+
 class _Long:
     """Stands for a recording that is read while it is recognised."""
 
@@ -225,9 +233,13 @@ class _Group(Generic[Item]):
     def add(self, item: Item, speech: Samples | _Long | AsrError) -> None:
         self.items.append((item, speech))
         if isinstance(speech, _Long):
-            self.num_samples += _GROUP_SAMPLES
+            self.num_samples += _group_samples()
         elif not isinstance(speech, AsrError):
             self.num_samples += np.size(speech)
+
+
+def _group_samples() -> int:
+    return round(_GROUP_S * SAMPLE_RATE)
 
 
 def _groups(items: Iterable[Item], reader: Reader[Item]) -> Iterator[_Group[Item]]:
@@ -235,7 +247,7 @@ def _groups(items: Iterable[Item], reader: Reader[Item]) -> Iterator[_Group[Item
     group: _Group[Item] = _Group()
     for item in items:
         group.add(item, _read(item, reader))
-        if not group.num_samples or group.num_samples >= _GROUP_SAMPLES:
+        if not group.num_samples or group.num_samples >= _group_samples():
             full, group = group, _Group()
             yield full
             del full

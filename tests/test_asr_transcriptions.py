@@ -15,7 +15,13 @@ import pytest
 from asr.audio import SAMPLE_RATE, write_wav
 from asr.errors import AudioError, DecodingError
 from asr.transcript import Transcript
-from asr.transcriptions import Recording, Transcription, Transcriptions
+from asr.transcriptions import (
+    Recording,
+    Transcription,
+    Transcriptions,
+    transcribe_all,
+    transcribe_in_turn,
+)
 
 Samples = npt.NDArray[np.float32]
 TOO_MUCH = 9
@@ -90,6 +96,34 @@ def test_nothing_is_read_before_it_is_asked_for_nor_far_ahead() -> None:
         assert said([first]) == ["600"]
         # Two a group; three groups wait, and a fourth is what the first result came of.
         assert next(taken) <= 2 * 4 + 2
+
+
+def test_what_is_done_in_turn_is_the_same_and_in_this_thread() -> None:
+    class Lengths:
+        """Reads numbers as recordings of so many tenths of a second; from 50 on as long ones."""
+
+        def is_long(self, tenths: int, /) -> bool:
+            return tenths >= 50
+
+        def load(self, tenths: int, /) -> Samples:
+            if tenths == 0:
+                raise AudioError("nothing")
+            return silence(tenths)
+
+        def stream(self, tenths: int, /) -> Iterator[Samples]:
+            yield from (silence(10) for _ in range(tenths // 10))
+
+    given = [3, 0, 60, TOO_MUCH, 7, 60]
+    recognizer = Counter()
+    found = list(transcribe_in_turn(recognizer, given, Lengths()))
+    assert recognizer.threads == {threading.get_ident()}
+    assert [item for item, _ in found] == given
+    shown = [
+        outcome.text if isinstance(outcome, Transcript) else str(outcome) for _, outcome in found
+    ]
+    assert shown == ["3", "nothing", "60", "too much", "7", "60"]
+    side_by_side = transcribe_all(Counter(), given, Lengths())
+    assert [str(one) for one in side_by_side] == [str(one) for one in found]
 
 
 def test_it_goes_on_without_end() -> None:
