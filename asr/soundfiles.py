@@ -2,6 +2,8 @@
 
 import contextlib
 import dataclasses
+import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -166,7 +168,7 @@ def _opened(path: Path) -> Iterator[Any]:
     reading = "cannot be read as sound (wav, flac, ogg, mp3 or aiff)"
     with contextlib.ExitStack() as stack:
         with _described(path, reading):
-            file = stack.enter_context(soundfile.SoundFile(str(path)))
+            file = stack.enter_context(soundfile.SoundFile(_name(path)))
             patched = _patched(path, str(file.format), int(file.frames))
             if patched is not None:
                 stack.callback(patched.close)
@@ -174,6 +176,11 @@ def _opened(path: Path) -> Iterator[Any]:
         # soundfile seeks after every read, which fails at the end of a streamed flac.
         file.seekable = lambda: False
         yield file
+
+
+def _name(path: Path) -> str | bytes:
+    """Returns a path as soundfile takes it, which encodes no name that is not text itself."""
+    return str(path) if sys.platform == "win32" else os.fsencode(path)
 
 
 def _patched(path: Path, container: str, num_frames: int) -> containers.PatchedFile | None:

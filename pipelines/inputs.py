@@ -118,8 +118,9 @@ class _Found:
     def file(cls, path: str, base: str | None = None) -> "_Found":
         """Returns a file, named from its own folder if from no other."""
         audio = Path(path)
+        id_ = str(audio).encode(errors="replace").decode()  # a list's ids are text
         return cls(
-            utterance=Utterance(id=str(audio), audio=audio, duration_s=None),
+            utterance=Utterance(id=id_, audio=audio, duration_s=None),
             base=os.path.dirname(os.path.abspath(path)) if base is None else base,
             key=audio.absolute(),
         )

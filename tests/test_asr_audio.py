@@ -520,6 +520,17 @@ def test_what_needs_ffmpeg_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         refused(tmp_path / name, "ffmpeg", "not on the PATH")
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="names are text there")
+def test_a_name_that_is_no_text_is_read_like_any(tmp_path: Path) -> None:
+    for suffix in ("wav", "flac", "mp3", "ogg"):
+        named = write(tmp_path / f"a.{suffix}", sweep(4_000))
+        odd = named.rename(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9." + suffix.encode()))
+        assert len(load_audio(odd)) == pytest.approx(4_000, abs=1_200)
+    (tmp_path / "caf\udce9.wav").write_bytes(b"no sound")
+    with pytest.raises(AudioError, match="cannot be read as sound"):
+        load_audio(tmp_path / "caf\udce9.wav")
+
+
 def test_a_wav_called_m4a_needs_no_ffmpeg(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path / "nothing"))
     path = write(tmp_path / "a.wav", sweep(1_000)).rename(tmp_path / "a.m4a")

@@ -234,7 +234,10 @@ def test_names_ended_by_nul(stdin: Callable[[bytes], None]) -> None:
     make(*odd)
     stdin(b"\0".join(map(os.fsencode, odd)) + b"\0")
     found = gather([], files0_from="-")
-    assert [one.utterance.id for one in found] == [str(Path(name)) for name in odd]
+    assert [one.utterance.audio for one in found] == list(map(Path, odd))
+    assert [one.utterance.id for one in found] == [
+        *("a/new\nline.wav", "b/*.wav", "-", "b/list.jsonl", "a/caf?.wav"),
+    ]
     assert [one.name for one in found] == ["a/new_line", "b/*", "-", "b/list.jsonl", "a/caf_"]
     Path("names").write_bytes(b"b/*.wav\0-")
     assert [one.utterance.id for one in gather([], files0_from="names")] == ["b/*.wav", "-"]
