@@ -30,6 +30,7 @@ Kind = Literal[
     "unreadable audio",
     "zero duration",
     "wrong duration",
+    "missing channel",
     "empty text",
     "unknown characters",
     "infeasible for CTC",
@@ -246,13 +247,21 @@ def _listing_findings(utterances: Sequence[Utterance], texts: Sequence[str]) -> 
     return every
 
 
+class _Recording(typing.NamedTuple):
+    """What a file holds, and how far a listed duration may be from its own."""
+
+    duration_s: float
+    tolerance_s: float
+    num_channels: int
+
+
 class _Stretches:
     """What the recordings of a list really hold; each is opened once."""
 
     def __init__(self, utterances: Iterable[Utterance], check_audio: bool) -> None:
         self.check_audio = check_audio
-        self.uses = collections.Counter(utterance.audio for utterance in utterances)
-        self.seen: dict[Path, Finding | tuple[float, float]] = {}
+        self.uses = collections.Counter((one.audio, one.channel) for one in utterances)
+        self.seen: dict[Path, Finding | _Recording] = {}
 
     def measure(self, utterance: Utterance) -> tuple[float | None, list[Finding]]:
         """Returns an utterance's true duration in seconds, as far as known, and what is wrong."""
@@ -263,10 +272,13 @@ class _Stretches:
         if not self.check_audio:
             return listed_s, findings
         recording = self._open(utterance.audio)
-        if isinstance(recording[0], str):
+        if not isinstance(recording, _Recording):
             return listed_s, [*findings, recording]
-        whole_s, tolerance_s = recording
-        part = self.uses[utterance.audio] > 1 or utterance.offset_s > 0
+        whole_s, tolerance_s, num_channels = recording
+        if utterance.channel is not None and utterance.channel >= num_channels:
+            message = f"expected one from 0 to {num_channels - 1}, received {utterance.channel}"
+            findings.append(("missing channel", message))
+        part = self.uses[utterance.audio, utterance.channel] > 1 or utterance.offset_s > 0
         rest_s = max(0.0, whole_s - utterance.offset_s)
         excess_s = 0.0 if listed_s is None else listed_s - rest_s
         wrong = excess_s > tolerance_s or (-excess_s > tolerance_s and not part)
@@ -278,14 +290,14 @@ class _Stretches:
             findings.append(("wrong duration", message))
         return min(rest_s, listed_s) if part and listed_s else rest_s, findings
 
-    def _open(self, audio: Path) -> Finding | tuple[float, float]:
-        """Returns a recording's length and the tolerance for it, in seconds, or what is wrong."""
+    def _open(self, audio: Path) -> Finding | _Recording:
+        """Returns what a recording holds, or what is wrong with it."""
         if audio not in self.seen:
             self.seen[audio] = _recording(audio)
         return self.seen[audio]
 
 
-def _recording(audio: Path) -> Finding | tuple[float, float]:
+def _recording(audio: Path) -> Finding | _Recording:
     from asr.audio import audio_info
 
     if not audio.exists():
@@ -294,7 +306,8 @@ def _recording(audio: Path) -> Finding | tuple[float, float]:
         info = audio_info(audio)
     except AudioError as error:
         return "unreadable audio", str(error)
-    return info.duration_s, MP3_TOLERANCE_S if info.container == "MP3" else TOLERANCE_S
+    tolerance_s = MP3_TOLERANCE_S if info.container == "MP3" else TOLERANCE_S
+    return _Recording(info.duration_s, tolerance_s, info.num_channels)
 
 
 def _text_findings(spoken: str, vocabulary: Vocabulary | None) -> list[Finding]:

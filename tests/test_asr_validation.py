@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -172,6 +173,21 @@ def test_stretches_of_one_recording_must_lie_within_it(tmp_path: Path) -> None:
     assert "u3: listed as 0.8 s, but the audio has 0.600 s" in report.summary()
     assert "u4: starts at 1.5 s, but the audio is 1.000 s long" in report.summary()
     assert report.usable_s == pytest.approx(0.4 + 0.6 + 0.25)
+
+
+def test_channels_are_recordings_of_their_own_and_must_be_there(tmp_path: Path) -> None:
+    samples = np.random.default_rng(1).uniform(-0.1, 0.1, (16_000, 2))
+    soundfile.write(tmp_path / "call.wav", samples, 16_000)
+    lines = [
+        {"audio_filepath": "call.wav", "id": f"c{channel}", "channel": channel, "text": text}
+        for channel, text in ((0, "yes"), (1, "no"), (2, "what"))
+    ]
+    report = validate(manifest(tmp_path, *lines, {**lines[0], "id": "again", "text": "no"}))
+    assert [str(problem) for problem in report.problems] == [
+        "train.jsonl:3: missing channel: c2: expected one from 0 to 1, received 2",
+        "train.jsonl:4: contradiction: again: line 1 has the same audio, but the text 'yes', "
+        "not 'no'",
+    ]
 
 
 def test_missing_duration_is_taken_from_the_audio(tmp_path: Path) -> None:
