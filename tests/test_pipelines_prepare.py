@@ -339,6 +339,15 @@ def test_table_reads_stretches_of_a_longer_file(tmp_path: Path) -> None:
     ]
 
 
+def test_table_tells_the_channels_of_a_file_apart(tmp_path: Path) -> None:
+    tone(tmp_path / "call.wav", 1.0)
+    lines = ["call.wav,one,0", "call.wav,two,1", "call.wav,both,", "call.wav,bad,left"]
+    table = write(tmp_path / "t.csv", "\n".join(["path,text,channel", *lines]))
+    found, faults = read("table", table)
+    assert [(u.id, u.channel) for u in found] == [("call.1", 0), ("call.2", 1), ("call", None)]
+    assert "t.csv:5: expected a channel's number, from 0 on, received left" in faults[0]
+
+
 def test_table_with_an_unclear_header_says_what_it_takes(tmp_path: Path) -> None:
     for header, received in (("sound,text", "sound, text"), ("path,file,text", "path, file")):
         with pytest.raises(ManifestError, match=f"one column for audio .*received.* {received}"):

@@ -4,7 +4,8 @@ Where: yours. Licence: yours.
 Labelled: by column. The header's names are taken in any case and with spaces or hyphens for
 underscores; see `COLUMNS` for those understood. Columns that mean nothing here are kept with each
 utterance. Audio paths are relative to the table's folder, or absolute.
-A recording may be a stretch of a longer file: `offset` and `duration` in seconds.
+A recording may be a stretch of a longer file: `offset` and `duration` in seconds; and one `channel`
+of it, counted from 0.
 Official split: a column `split` (or `subset`, `set`) that says train, dev or test of every line.
 """
 
@@ -34,6 +35,7 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
     "subset": ("subset", "split", "set"),
     "offset": ("offset", "offset_s", "start", "start_s"),
     "duration": ("duration", "duration_s"),
+    "channel": ("channel",),
 }
 SUBSETS: Mapping[str, Side] = {
     **{"train": "train", "training": "train"},
@@ -111,19 +113,24 @@ def _utterance(row: Mapping[str, str], table: _Table, *, where: str) -> Entry:
         return Fault(where=where, reason=f"no such audio file: {audio}")
     try:
         offset_s, duration_s = _stretch(row, table)
+        channel = _channel(table.cell(row, "channel"))
     except ValueError as error:
         return Fault(where=where, reason=str(error))
     known = {*table.columns.values(), *KEYS}
     kept = {name: cell for name, cell in row.items() if name not in known and cell}
     subset = table.cell(row, "subset").lower()
     name = table.cell(row, "id") or Path(table.cell(row, "audio")).with_suffix("").as_posix()
-    stretch = f"@{offset_s:.10g}" if offset_s and "id" not in table.columns else ""
+    stretch = ""
+    if "id" not in table.columns:
+        stretch = "" if channel is None else f".{channel + 1}"
+        stretch += f"@{offset_s:.10g}" if offset_s else ""
     return Utterance(
         id=re.sub(r"\s", "_", name.lstrip("./")) + stretch,
         audio=audio,
         duration_s=duration_s,
         text=table.cell(row, "text"),
         offset_s=offset_s,
+        channel=channel,
         speaker=table.cell(row, "speaker") or None,
         language=table.cell(row, "language") or None,
         extra=kept | ({"subset": subset} if subset else {}),
@@ -142,6 +149,12 @@ def _stretch(row: Mapping[str, str], table: _Table) -> tuple[float, float | None
     if not (0 <= offset_s < float("inf") and 0 < duration_s < float("inf")):
         raise ValueError(f"expected seconds, received offset {cell} and duration {duration_s:g}")
     return offset_s, duration_s
+
+
+def _channel(cell: str) -> int | None:
+    if cell and not (cell.isascii() and cell.isdecimal()):
+        raise ValueError(f"expected a channel's number, from 0 on, received {cell}")
+    return int(cell) if cell else None
 
 
 CORPUS = Corpus(
