@@ -179,7 +179,8 @@ class AudioBase:
     def resolve(self, written: str) -> Path:
         """Returns the audio path that a list means by `written`."""
         path = self.folder / written
-        if not self.fixed and not path.exists() and Path(written).exists():
+        # Of os.path, since pathlib's raises OSError at a name that no file could have.
+        if not self.fixed and not os.path.exists(path) and os.path.exists(written):
             return Path(written)
         return path
 
