@@ -1,5 +1,7 @@
 """What a fuzzer once found, and what it begins with: read, or refused with an error of ours."""
 
+from pathlib import Path
+
 import fuzzing
 import pytest
 from hypothesis import given
@@ -9,7 +11,7 @@ FOUND = sorted(path for path in fuzzing.CORPUS.glob("*/*"))
 
 
 @pytest.mark.parametrize("path", FOUND, ids=lambda path: f"{path.parent.name}/{path.name}")
-def test_what_was_found_is_no_crash(path: "fuzzing.Path") -> None:
+def test_what_was_found_is_no_crash(path: Path) -> None:
     assert path.stat().st_size <= 8192
     fuzzing.READERS[path.parent.name](path.read_bytes())
 
