@@ -33,6 +33,8 @@ class Entry:
         audio: Which bytes these were.
         file: Which file was made; None if it was a line of the journal.
         text: What was heard; None if nobody will compare it.
+        is_certain: The machine has not been started anew since, so that the file is what it looks
+            like: nobody waited until the disk had it.
     """
 
     settings: str
@@ -40,6 +42,7 @@ class Entry:
     audio: Stamp
     file: Stamp | None
     text: str | None
+    is_certain: bool
 
 
 class Ledger:
@@ -63,14 +66,17 @@ class Ledger:
         self.files: dict[str, Stamp] = {}
         """Files about all recordings, by name."""
         self._places: dict[Key, int] = {}
+        self._boot: str | None = None
+        now = boot()
         for place, record in self._journal.records():
-            for key, entry in _entries(record):
-                self.entries[key] = entry
             self._take(record, place)
+            self.entries.update(_entries(record, is_certain=self._boot == now))
 
     def begin(self) -> None:
         """Makes the journal ready to be written to."""
         self._journal.begin()
+        if self._boot != boot():
+            self._note({"boot": boot()})
 
     def is_done(self, recording: Recording, form: str) -> bool:
         """Whether an output was made of what is there now; it may have gone since."""
@@ -126,6 +132,7 @@ class Ledger:
         self._take(record, self._journal.append(record))
 
     def _take(self, record: Mapping[str, Any], place: int) -> None:
+        self._boot = record.get("boot", self._boot)
         for item in record.get("recordings", ()):
             name = item["name"]
             if "failure" in item:
@@ -139,7 +146,15 @@ class Ledger:
             self.files[name] = Stamp(*stamp)
 
 
-def _entries(record: Mapping[str, Any]) -> Iterator[tuple[Key, Entry]]:
+def boot() -> str | None:
+    """Returns a name for the time since the machine was started; None where it has none."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return None
+
+
+def _entries(record: Mapping[str, Any], *, is_certain: bool) -> Iterator[tuple[Key, Entry]]:
     for item in record.get("recordings", ()):
         for form, made in item.get("outputs", {}).items():
             entry = Entry(
@@ -148,6 +163,7 @@ def _entries(record: Mapping[str, Any]) -> Iterator[tuple[Key, Entry]]:
                 audio=Stamp(*item["audio"]),
                 file=Stamp(*made["file"]) if "file" in made else None,
                 text=item.get("text"),
+                is_certain=is_certain,
             )
             yield (item["name"], form), entry
 

@@ -8,7 +8,7 @@ from types import TracebackType
 
 from asr.manifest import to_json_line
 from pipelines.inputs import Recording
-from pipelines.ledger import Ledger
+from pipelines.ledger import Ledger, boot
 from pipelines.outputs import Chunk, Output, as_bytes, refuse_conflicts
 from pipelines.staging import Staging
 from pipelines.stamps import Stamp
@@ -53,6 +53,9 @@ class ResultFolder(Output):
         self._ledger = Ledger(folder / STATE_FOLDER / "journal.jsonl", settings)
         self._staging = Staging(folder / STATE_FOLDER / "pending", folder)
         self._staging.recover(self._told())
+        # Thousands of waits for the disk cost more than all else here. Where a start of the machine
+        # can be told, files written before it are read again instead of being believed.
+        self._durable = boot() is None
         self._lacking: dict[str, Sequence[str]] = {}
         conflicts = self._look(overwrite)
         if conflicts:
@@ -92,7 +95,8 @@ class ResultFolder(Output):
                 for form in () if heard.failure else self._lacking[recording.name]:
                     name = f"{recording.name}.{form}"
                     content = as_bytes(heard.rendered[form])
-                    made[form] = {"file": self._staging.stage(name, [content])}
+                    stamp = self._staging.stage(name, [content], durable=self._durable)
+                    made[form] = {"file": stamp}
                     names.append(name)
                 outputs.append(made)
             self._ledger.add(chunk, outputs)
@@ -144,8 +148,12 @@ class ResultFolder(Output):
                 continue
             self._lacking[recording.name] = lacking
             (again if recording.name in self._ledger.failures else todo).append(recording)
-            paths = [self._folder / f"{recording.name}.{form}" for form in lacking]
-            conflicts += [path for path in paths if os.path.lexists(path)]
+            conflicts += [
+                path
+                for form in lacking
+                if os.path.lexists(path := self._folder / f"{recording.name}.{form}")
+                and not self._is_torn(path, recording, form)
+            ]
         self.todo, self.again = todo, again
         failures = self._folder / FAILURES_FILE
         mine = self._ledger.files.get(FAILURES_FILE)
@@ -156,8 +164,19 @@ class ResultFolder(Output):
     def _is_done(self, recording: Recording, form: str) -> bool:
         if not self._ledger.is_done(recording, form):
             return False
-        file = self._ledger.entries[recording.name, form].file
-        return file is not None and file.fits(self._folder / f"{recording.name}.{form}")
+        entry = self._ledger.entries[recording.name, form]
+        path = self._folder / f"{recording.name}.{form}"
+        if entry.file is None:
+            return False
+        return entry.file.fits(path) if entry.is_certain else entry.file.is_of(path)
+
+    def _is_torn(self, path: Path, recording: Recording, form: str) -> bool:
+        """Whether a file of ours is what a loss of power leaves: nothing, or zeros at the end."""
+        entry = self._ledger.entries.get((recording.name, form))
+        if entry is None or entry.is_certain or not path.is_file():
+            return False
+        content = path.read_bytes()
+        return not content or content.endswith(b"\0")
 
     def _told(self) -> dict[str, Stamp]:
         told = {

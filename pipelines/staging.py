@@ -1,8 +1,8 @@
 """Files that wait beside their places until a journal tells of them, so that a kill tears nothing.
 
-A file is staged, whole and on the disk; then the journal says what it is; then it is released into
-its place. Whoever finds the journal later knows each file as its own, and `recover` releases what
-was told of and drops what was not.
+A file is staged whole; then the journal says what it is; then it is released into its place.
+Whoever finds the journal later knows each file as its own, and `recover` releases what was told of
+and drops what was not.
 """
 
 import contextlib
@@ -30,8 +30,13 @@ class Staging:
         """Makes the folder if it is not there."""
         self._folder.mkdir(parents=True, exist_ok=True)
 
-    def stage(self, name: str, content: Iterable[bytes]) -> Stamp:
-        """Writes a file, and waits until the disk has it.
+    def stage(self, name: str, content: Iterable[bytes], *, durable: bool = True) -> Stamp:
+        """Writes a file.
+
+        Args:
+            name: What it will be called.
+            content: Its bytes.
+            durable: Wait until the disk has it.
 
         Raises:
             OSError: It could not be written; then nothing of it is there.
@@ -43,7 +48,8 @@ class Staging:
                     file.write(part)
                     digest.update(part)
                 file.flush()
-                os.fsync(file.fileno())
+                if durable:
+                    os.fsync(file.fileno())
                 status = os.fstat(file.fileno())
         except OSError:
             self.drop(name)
@@ -71,7 +77,7 @@ class Staging:
         if waiting:
             for name, stamp in told.items():
                 path = waiting.get(self._aside(name).name)
-                if path is not None and stamp.fits(path):
+                if path is not None and stamp.is_of(path):
                     self.release(name)
         self.end()
 

@@ -1,5 +1,6 @@
 """Which file it was: seen at a glance where nothing has touched it, else told by its bytes."""
 
+import contextlib
 import functools
 import hashlib
 import os
@@ -34,13 +35,16 @@ class Stamp(NamedTuple):
 
     def fits(self, path: Path) -> bool:
         """Whether a file is this one still, or holds the same bytes."""
-        try:
+        with contextlib.suppress(OSError):
+            return _look(path.stat()) == self[:3] or self.is_of(path)
+        return False
+
+    def is_of(self, path: Path) -> bool:
+        """Whether a file holds these bytes, whatever it looks like."""
+        with contextlib.suppress(OSError):
             look = _look(path.stat())
-            if look == self[:3]:
-                return True
             return look[0] == self.size and _digest(path, *look) == self.sha256
-        except OSError:
-            return False
+        return False
 
 
 def file_digest(path: Path) -> str:

@@ -16,7 +16,7 @@ from asr.bundle import write_settings
 from asr.text import TextOptions
 from asr.transcript import Transcript, Word
 from asr.vocabulary import Vocabulary
-from pipelines import chunks, cli, network
+from pipelines import chunks, cli, ledger, network, result_folder
 
 Samples = npt.NDArray[np.float32]
 Command = Callable[..., int]
@@ -175,6 +175,44 @@ def test_what_somebody_changed_is_refused(asr: Command, output: str) -> None:
     assert asr(output=to) == 2
     assert asr("--overwrite", output=to) == 0
     assert Path(output).read_bytes() == whole
+
+
+def test_after_a_loss_of_power_what_is_torn_is_made_again(
+    asr: Command, listener: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ledger, "boot", lambda: "before")
+    assert asr() == 0
+    look = looks("*.txt")[Path("out/x/0.txt")]
+    for torn in (b"", b"\0" * 5, b"10\0\0\0"):
+        Path("out/x/0.txt").write_bytes(torn)
+        os.utime(Path("out/x/0.txt"), ns=(look[0], look[0]))  # nothing shows
+        num_heard = listener.num_heard
+        monkeypatch.setattr(ledger, "boot", f"after {torn.hex()}".__str__)
+        assert asr() == 0
+        assert listener.num_heard == num_heard + 1
+        assert Path("out/x/0.txt").read_bytes() == b"1000\n"
+    assert asr() == 0
+    assert listener.num_heard == num_heard + 1
+    Path("out/x/2.txt").write_bytes(b"1234\n")  # no disk does this
+    assert asr() == 2
+
+
+def test_where_no_start_of_the_machine_is_told_every_file_is_waited_for(
+    asr: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[int] = []
+    fsync = os.fsync
+
+    def counted(handle: int) -> None:
+        synced.append(handle)
+        fsync(handle)
+
+    monkeypatch.setattr(os, "fsync", counted)
+    assert asr() == 0
+    few = len(synced)
+    monkeypatch.setattr(result_folder, "boot", lambda: None)
+    assert asr(output="out2") == 0
+    assert len(synced) - few == few + 3
 
 
 @pytest.mark.parametrize("output", ["out/x/0.txt", "out/all.jsonl"])
