@@ -143,7 +143,7 @@ def test_offset_and_duration_choose_the_part(tmp_path: Path) -> None:
 def test_recordings_go_in_groups_of_bounded_length(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipelines.recognition._GROUP_S", 0.45)
+    monkeypatch.setattr("asr.transcriptions._GROUP_S", 0.45)
     recognizer = FakeRecognizer()
     result = recognise(recognizer, spoken(tmp_path, 1, 2, 3, 4), quiet=True)
     assert recognizer.sizes == [2, 2]  # 0.4 + 0.3, then 0.2 + 0.1: full or finished

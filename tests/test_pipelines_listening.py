@@ -83,7 +83,7 @@ def test_every_recording_is_read_once(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_notes_are_of_the_recording_they_are_said_to_be_of(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipelines.recognition._GROUP_S", 1.0)
+    monkeypatch.setattr("asr.transcriptions._GROUP_S", 1.0)
     items = recorded(tmp_path, "a", "b", "c", "a b", "b", "c", "a c", "b b")
     items[2].audio.unlink()
     items[5].audio.write_bytes(b"no sound")
@@ -115,7 +115,7 @@ def test_a_listener_transcribes_as_its_recognizer_does(tmp_path: Path) -> None:
 
 
 def test_notes_are_let_go_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipelines.recognition._GROUP_S", 0.5)
+    monkeypatch.setattr("asr.transcriptions._GROUP_S", 0.5)
     listener = Listener(recognizer(), num_utterances=40)
     shown: list[weakref.ref[Floats]] = []
     most = 0
@@ -175,7 +175,7 @@ def test_a_long_recording_is_known_by_its_samples(
     items = recorded(tmp_path, "a", "b")
     whole, streamed = (Listener(Deaf(), num_utterances=2) for _ in range(2))
     recognise(whole, items, hear=whole.hear, quiet=True)
-    monkeypatch.setattr("pipelines.recognition._STREAMED_S", 0.01)
+    monkeypatch.setattr("asr.transcriptions._STREAMED_S", 0.01)
     recognise(streamed, items, hear=streamed.hear, quiet=True)
     assert streamed.digests == whole.digests
     assert streamed.snr_db == {"u000": None, "u001": None}

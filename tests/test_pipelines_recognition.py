@@ -11,12 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from asr import transcriptions
 from asr.audio import SAMPLE_RATE, AudioInfo
 from asr.errors import AudioError, DecodingError
 from asr.manifest import Utterance
 from asr.text import TextOptions
 from asr.transcript import Transcript
-from pipelines import recognition, speech
+from pipelines import speech
 from pipelines.recognition import Result, recognise, transcribe
 
 Samples = npt.NDArray[np.float32]
@@ -65,7 +66,7 @@ def reading(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
         return np.zeros(int(path.name) * SAMPLE_RATE, np.float32)
 
     monkeypatch.setattr(speech, "load_audio", load)
-    monkeypatch.setattr(recognition, "_GROUP_S", 10.0)
+    monkeypatch.setattr(transcriptions, "_GROUP_S", 10.0)
     return opened
 
 
@@ -164,7 +165,7 @@ def test_no_more_than_a_few_groups_or_one_long_recording_are_held(
 def test_a_long_recording_is_read_while_it_is_recognised(
     reading: list[Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(recognition, "_STREAMED_S", 5.0)
+    monkeypatch.setattr(transcriptions, "_STREAMED_S", 5.0)
     asked: list[tuple[Path, float, float | None]] = []
 
     def stream(
@@ -194,7 +195,7 @@ def test_a_long_recording_is_read_while_it_is_recognised(
                 sample_rate=1, num_channels=1, duration_s=seconds, container="", encoding=""
             )
 
-        monkeypatch.setattr(recognition, "audio_info", info)
+        monkeypatch.setattr(transcriptions, "audio_info", info)
         path.write_bytes(bytes(size))
         asked.clear()
         list(transcribe(listener, [Utterance(id="u", audio=path, duration_s=None)], quiet=True))
