@@ -21,6 +21,12 @@ SUFFIXES = (
     *(".m4v", ".mka", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ts", ".webm", ".wma", ".wmv"),
 )
 _SOUNDFILE_STARTS = (b"RIFF", b"RIFX", b"RF64", b"fLaC", b"OggS", b"FORM", b"ID3")
+# A file may be no more than a list of other files: what reads such lists (concat, hls, dash, sdp)
+# is not among these, whatever a file is called.
+_DEMUXERS = (
+    *("aac", "ac3", "amr", "ape", "asf", "avi", "eac3", "flac", "flv", "matroska", "mov", "mp3"),
+    *("mpeg", "mpegts", "ogg", "wav"),
+)
 _MATROSKA_START = b"\x1a\x45\xdf\xa3"  # also webm
 _CHUNK_SAMPLES = 1 << 18
 
@@ -55,9 +61,10 @@ def is_needed(path: Path) -> bool:
     """Whether a file's content, or else its name, says that libsndfile cannot read it."""
     with path.open("rb") as file:
         head = file.read(12)
-    if head.startswith(_SOUNDFILE_STARTS):
+    is_avi = head.startswith(b"RIFF") and head[8:12] == b"AVI "
+    if head.startswith(_SOUNDFILE_STARTS) and not is_avi:
         return False
-    known = head[4:8] == b"ftyp" or head.startswith(_MATROSKA_START)
+    known = is_avi or head[4:8] == b"ftyp" or head.startswith(_MATROSKA_START)
     return known or path.suffix.lower() in SUFFIXES
 
 
@@ -107,7 +114,8 @@ def _running(path: Path, input_options: list[str]) -> Iterator[tuple[IO[bytes], 
         )
     # With "file:" before an absolute path, and no other protocol, nothing is fetched from anywhere.
     command = [program, "-nostdin", "-hide_banner", "-nostats", "-v", "info", *input_options]
-    command += ["-protocol_whitelist", "file,pipe", "-i", f"file:{path.resolve()}"]
+    command += ["-protocol_whitelist", "file,pipe", "-format_whitelist", ",".join(_DEMUXERS)]
+    command += ["-i", f"file:{path.resolve()}"]
     command += ["-map", "0:a:0", "-c:a", "pcm_f32le", "-f", "wav", "pipe:1"]
     with (
         tempfile.TemporaryFile() as log,  # a pipe nobody empties would stop ffmpeg when full

@@ -14,7 +14,7 @@ import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asr import containers
+from asr import containers, ffmpeg
 from asr.audio import (
     SUFFIXES,
     audio_info,
@@ -587,6 +587,18 @@ def test_ffmpeg_is_read_through_a_pipe(fake_ffmpeg: Callable[[str], Path], tmp_p
     assert all(call[call.index("-i") + 1] == f"file:{path.resolve()}" for call in calls)
     assert "1.500000" in calls[-1]
     assert not (tmp_path / "pwned").exists()
+    for call in calls:  # of what only names other files, nothing is read
+        readers = call[call.index("-format_whitelist") + 1].split(",")
+        assert {"mov", "matroska", "mpegts", "avi"} <= set(readers)
+        assert not {"concat", "hls", "dash", "sdp", "image2", "lavfi", "data"} & set(readers)
+        assert call.index("-format_whitelist") < call.index("-i")
+
+
+@pytest.mark.parametrize("name", ["a.avi", "a.wav", "a"])
+def test_avi_is_no_wav(name: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    path.write_bytes(b"RIFF\x10\0\0\0AVI LIST")
+    assert ffmpeg.is_needed(path)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the stand-in is a script")
