@@ -14,10 +14,11 @@ PROGRAMS = {
     "inference": "the network alone on ONNX Runtime, against PyTorch's LSTM",
     "language_model": "n-gram models: scores, perplexity and time against KenLM; sizes of files",
     "long_recordings": "long recordings and streams against the utterances they are made of",
+    "recognition": "word error rate and speed of a model, against pocketsphinx and its own",
     "scoring": "100,000 utterances scored and reported; counts against NIST's sclite",
     "train_step": "a training step inside fit, against PyTorch's LSTM and stock Keras",
 }
-QUICK = {"inference", "scoring", "train_step"}
+QUICK = {"features", "inference", "scoring", "train_step"}
 """Those that have a short form."""
 
 
@@ -30,9 +31,11 @@ def main() -> None:
         epilog="\n".join(f"  {name:14} {what}" for name, what in PROGRAMS.items()),
     )
     parser.add_argument("names", nargs="*", metavar="NAME", help="one of those listed below")
-    parser.add_argument("--quick", action="store_true", help="the short form, where there is one")
+    parser.add_argument(
+        "--quick", action="store_true", help="the short form, of those that have one"
+    )
     arguments = parser.parse_args()
-    names = arguments.names or list(PROGRAMS)
+    names = arguments.names or [name for name in PROGRAMS if name in QUICK or not arguments.quick]
     if unknown := sorted(set(names) - PROGRAMS.keys()):
         parser.error(f"no benchmark {', '.join(unknown)}; there are: {', '.join(PROGRAMS)}")
     for name in names:

@@ -5,8 +5,10 @@ agree to 1e-4 before either is timed. The last line is what the first second of 
 process, imports included.
 """
 
+import argparse
 import subprocess
 import sys
+from collections.abc import Sequence
 
 import librosa
 import numpy as np
@@ -19,6 +21,7 @@ from pipelines.machine import this_machine
 OPTIONS = FeatureOptions(deltas=2)
 ROUNDS = {1: 101, 10: 51, 3600: 7}
 """Rounds by the seconds of sound."""
+QUICK_S = 10
 
 OURS = """
 import numpy as np
@@ -72,17 +75,20 @@ def measure(duration_s: int) -> Comparison:
     )
 
 
-def main() -> None:
+def main(argv: Sequence[str] = ()) -> None:
     """Prints one line per length."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.features")
+    parser.add_argument("--quick", action="store_true", help="no long recording")
+    longest_s = QUICK_S if parser.parse_args(argv).quick else max(ROUNDS)
     print(f"  {this_machine()}")
     print(f"  {'audio':>6}  {'ours':>9}  {'librosa':>10}  librosa ÷ ours (quartiles)")
-    for duration_s in ROUNDS:
+    for duration_s in filter(lambda seconds: seconds <= longest_s, ROUNDS):
         result = measure(duration_s)
         print(
             f"  {duration_s:4d} s  {result.ours_s * 1e3:6.2f} ms  {result.theirs_s * 1e3:7.2f} ms"
             f"  {1 / result.ratio:.2f} ({1 / result.high:.2f} to {1 / result.low:.2f})"
         )
-    result = compare(lambda: _run(OURS), lambda: _run(THEIRS), rounds=5)
+    result = compare(lambda: _run(OURS), lambda: _run(THEIRS), rounds=3)
     print(f"  first 1 s in a new process: {result.ours_s:.2f} s, librosa {result.theirs_s:.2f} s")
 
 

@@ -28,6 +28,7 @@ MAIN_ENGINES = (
     "ours", "ours bfloat16", "ours bare", "torch", "torch packed", "keras", "peak",
 )  # fmt: skip
 GRID_ENGINES = ("ours", "torch", "peak")
+QUICK_ENGINES = GRID_ENGINES
 MAX_BATCHES = 3
 """Batches of a cell: of one longest length, each with rows of its own."""
 LONG_FLOP = 5e11
@@ -101,7 +102,6 @@ GRID = tuple(
     for num_steps in (100, 400, 1600)
     for batch_size in (1, 8, 32)
 )
-QUICK_GRID = (Cell(1, 100, "alike", 39, 320), Cell(8, 100, "alike", 39, 128))
 
 
 def measure(cell: Cell, workers: Sequence[Worker], *, rounds: int) -> dict[str, Any]:
@@ -145,15 +145,13 @@ def measure(cell: Cell, workers: Sequence[Worker], *, rounds: int) -> dict[str, 
 def main(argv: Sequence[str] = ()) -> None:
     """Prints a table, and writes benchmarks/results/train_step.json and .md."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks train_step")
-    parser.add_argument("--quick", action="store_true", help="few cells, two minutes")
+    parser.add_argument("--quick", action="store_true", help="two cells, one peer")
     parser.add_argument("--rounds", type=int, help="rounds of each cell")
     parser.add_argument("--engines", nargs="+", choices=MAIN_ENGINES, help="only these")
     options = parser.parse_args(argv)
-    rounds = options.rounds or (3 if options.quick else 5)
-    main_cells, grid = (MAIN_CELLS[:2], QUICK_GRID) if options.quick else (MAIN_CELLS, GRID)
-    engines = options.engines or [
-        name for name in MAIN_ENGINES if not options.quick or name != "keras"
-    ]
+    rounds = options.rounds or (2 if options.quick else 5)
+    main_cells, grid = (MAIN_CELLS[:2], ()) if options.quick else (MAIN_CELLS, GRID)
+    engines = options.engines or (QUICK_ENGINES if options.quick else MAIN_ENGINES)
     cells = []
     with ExitStack() as stack:
         workers = [stack.enter_context(Worker("train_engines", name)) for name in engines]
