@@ -78,6 +78,7 @@ def load_checkpoint(path: Path) -> tuple[TrainingState, dict[str, list[npt.NDArr
         TrainingError: There is none, or it is not one of ours.
     """
     try:
+        _refuse_packed(path)
         with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             state = TrainingState(**json.loads(stored["state"].tobytes()))
             groups: dict[str, dict[int, npt.NDArray[Any]]] = {}
@@ -85,8 +86,19 @@ def load_checkpoint(path: Path) -> tuple[TrainingState, dict[str, list[npt.NDArr
                 name, separator, position = key.partition("/")
                 if separator:
                     groups.setdefault(name, {})[int(position)] = stored[key]
-    except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+    except (
+        *(OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile),
+        MemoryError,  # an array's head may claim any shape
+    ) as error:
         raise TrainingError(f"{path}: expected a checkpoint of a training run ({error})") from None
     return state, {
         name: [group[position] for position in sorted(group)] for name, group in groups.items()
     }
+
+
+def _refuse_packed(path: Path) -> None:
+    """Refuses an archive that is packed: ours are not, and it may unpack to any size."""
+    with zipfile.ZipFile(path) as archive:
+        for member in archive.infolist():
+            if member.compress_type != zipfile.ZIP_STORED or member.file_size > path.stat().st_size:
+                raise ValueError(f"{member.filename} is packed")

@@ -1,10 +1,12 @@
 """Checkpoints: everything comes back, and a kill at any moment leaves a whole file."""
 
+import io
 import os
 import signal
 import subprocess
 import sys
 import time
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -125,3 +127,17 @@ def wait_for(path: Path, process: "subprocess.Popen[bytes]") -> None:
         assert process.poll() is None
         assert time.monotonic() < end
         time.sleep(0.005)
+
+
+def test_an_archive_made_to_exhaust_memory_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "c.npz"
+    np.savez_compressed(path, state=np.zeros(1_000_000, np.uint8))
+    with pytest.raises(TrainingError, match="is packed"):
+        load_checkpoint(path)
+    header = io.BytesIO()
+    shape = {"descr": "<f8", "fortran_order": False, "shape": (10**15,)}
+    np.lib.format.write_array_header_1_0(header, shape)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("state.npy", header.getvalue())
+    with pytest.raises(TrainingError, match=f"^{path}: expected a checkpoint"):
+        load_checkpoint(path)
