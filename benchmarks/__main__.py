@@ -8,6 +8,7 @@ import importlib
 import inspect
 
 PROGRAMS = {
+    "batch": "10,000 recordings: what journal and files cost, memory, going on when done",
     "decoding": "beam search with and without a language model, against TensorFlow's and others",
     "end_to_end": "recordings to text with a model of one's own: speed and memory",
     "features": "MFCCs with deltas and normalisation, against librosa's own functions",
@@ -18,7 +19,7 @@ PROGRAMS = {
     "scoring": "100,000 utterances scored and reported; counts against NIST's sclite",
     "train_step": "a training step inside fit, against PyTorch's LSTM and stock Keras",
 }
-QUICK = {"features", "inference", "scoring", "train_step"}
+QUICK = {"batch", "features", "inference", "scoring", "train_step"}
 """Those that have a short form."""
 
 
