@@ -12,6 +12,7 @@ import functools
 import io
 import mmap
 import os
+import re
 import struct
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -25,6 +26,9 @@ _BITRATES = {
     True: (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
     False: (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
 }
+# Of layer III, the bytes that `_frame_length` takes for a header, but for the rate's two bits.
+_FRAME_START = re.compile(rb"\xff[\xe2\xe3\xf2\xf3\xfa\xfb][\x10-\xef]", re.DOTALL)
+_MAX_TRIES = 100_000
 _SAMPLE_RATES = {
     3: (44_100, 48_000, 32_000),
     2: (22_050, 24_000, 16_000),
@@ -213,12 +217,13 @@ def count_mp3_frames(path: Path) -> Mp3Frames | None:
 @functools.lru_cache(maxsize=64)
 def _count_mp3_frames(path: Path, _size: int, _mtime_ns: int) -> Mp3Frames | None:
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        at = _find_frame(data, _after_id3(data), None)
+        frames = _Frames(data)
+        at = frames.find(_after_id3(data), None)
         if at is None:
             return None
         kind, is_mpeg1 = data[at : at + 4], bool(data[at + 1] & 8)
         tag = _xing(data, at, is_mpeg1=is_mpeg1)
-        num_frames = _count(data, at, kind) - (tag is not None)
+        num_frames = frames.count(at, kind) - (tag is not None)
         has_count = tag is not None and bool(data[tag + 7] & 1)
         return Mp3Frames(
             num_frames=num_frames,
@@ -234,34 +239,47 @@ def _after_id3(data: mmap.mmap) -> int:
     return 10 + (high << 21 | second << 14 | third << 7 | low)
 
 
-def _count(data: mmap.mmap, at: int, kind: bytes) -> int:
-    num_frames = 0
-    while True:
-        length = _frame_length(data[at : at + 4], kind)
-        if length == 0:
-            following = _find_frame(data, at, kind)
-            if following is None:
+class _Frames:
+    """The frames of a file, and how often more something may look like one without being one.
+
+    A damaged file has some such places; one that was made to be nothing else would take minutes.
+    """
+
+    def __init__(self, data: mmap.mmap) -> None:
+        self._data = data
+        self._tries_left = _MAX_TRIES
+
+    def count(self, at: int, kind: bytes) -> int:
+        """Returns how many frames of a kind there are from `at` on."""
+        data, num_frames = self._data, 0
+        while True:
+            length = _frame_length(data[at : at + 4], kind)
+            if length == 0:
+                following = self.find(at, kind)
+                if following is None:
+                    return num_frames
+                at = following
+            elif at + length > len(data):
                 return num_frames
-            at = following
-        elif at + length > len(data):
-            return num_frames
-        else:
-            num_frames += 1
-            at += length
+            else:
+                num_frames += 1
+                at += length
 
-
-def _find_frame(data: mmap.mmap, start: int, kind: bytes | None) -> int | None:
-    """Returns where the next frame begins; it counts as one if another follows it or the end."""
-    at = data.find(b"\xff", start)
-    while at >= 0:
-        length = _frame_length(data[at : at + 4], kind)
-        after = at + length
-        if length and (
-            after == len(data) or _frame_length(data[after : after + 4], data[at:after])
-        ):
-            return at
-        at = data.find(b"\xff", at + 1)
-    return None
+    def find(self, start: int, kind: bytes | None) -> int | None:
+        """Returns where the next frame begins; it counts if another follows it or the end."""
+        data = self._data
+        for match in _FRAME_START.finditer(data, start):
+            at = match.start()
+            length = _frame_length(data[at : at + 4], kind)
+            after = at + length
+            if length and (
+                after == len(data) or _frame_length(data[after : after + 4], data[at:after])
+            ):
+                return at
+            self._tries_left -= 1
+            if self._tries_left < 0:
+                return None
+        return None
 
 
 def _frame_length(header: bytes, kind: bytes | None) -> int:

@@ -1,3 +1,4 @@
+import itertools
 import math
 import os
 import stat
@@ -503,6 +504,31 @@ def test_two_mp3s_joined_are_read_to_the_end_of_the_second(mp3: Path) -> None:
     mp3.write_bytes(tag + mp3.read_bytes() * 2)
     assert len(load_audio(mp3)) == pytest.approx(320_000, abs=8 * 576)
     assert audio_info(mp3).duration_s == pytest.approx(20, abs=0.3)
+
+
+def test_where_a_frame_may_start_is_searched_for_as_headers_are_read() -> None:
+    for second, third in itertools.product(range(256), range(256)):
+        header = bytes([0xFF, second, third, 0])
+        if containers._frame_length(header, None):
+            assert containers._FRAME_START.match(header)
+    assert not containers._FRAME_START.search(b"\xff" * 100)
+
+
+def test_what_was_made_to_look_like_frames_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.mp3"
+    soundfile.write(path, sweep(16_000), 16_000)
+    frames = containers.count_mp3_frames(path)
+    heads = b"\xff\xfb\x90\x00" * 1_000
+    path.write_bytes(path.read_bytes() + heads + path.read_bytes())
+    twice = containers.count_mp3_frames(path)
+    assert frames is not None
+    assert twice is not None
+    assert twice.num_frames > 1.9 * frames.num_frames
+    monkeypatch.setattr(containers, "_MAX_TRIES", 100)
+    containers._count_mp3_frames.cache_clear()
+    assert containers.count_mp3_frames(path) == frames
 
 
 # --- ffmpeg ------------------------------------------------------------------------------------
