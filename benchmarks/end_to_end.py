@@ -26,7 +26,7 @@ def transcribe(model: str, manifest: Path, engine: str, output: Path) -> float:
     """Returns the seconds that the program took."""
     command = [
         *(sys.executable, "-m", "pipelines.cli", "transcribe", str(manifest)),
-        *("--model", model, "--engine", engine, "-o", str(output), "--overwrite", "--quiet"),
+        *("--model", model, "--engine", engine, "-o", str(output), "--quiet"),
     ]
     start = time.perf_counter()
     subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
@@ -49,18 +49,19 @@ def main(argv: Sequence[str] = ()) -> None:
     print(f"  {len(utterances)} recordings, {audio_s / 60:.1f} minutes, on {this_machine()}")
     os.environ["PYTHONPATH"] = str(Path(__file__).resolve().parent.parent)
     with tempfile.TemporaryDirectory() as name:
-        output = Path(name) / "heard.jsonl"
+        outputs = [Path(name) / f"heard{number}.jsonl" for number in range(arguments.rounds + 1)]
         seconds = [
             transcribe(arguments.model, arguments.manifest, arguments.engine, output)
-            for _ in range(arguments.rounds + 1)
+            for output in outputs  # what is in one already would not be done again
         ][1:]
-    # Of all children together the largest, in KiB (macOS: bytes); there is only this one kind.
+    # Of all processes the largest, in KiB (macOS: bytes).
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
     peak_mib = peak / (2**20 if sys.platform == "darwin" else 2**10)
     median_s = statistics.median(seconds)
     print(
         f"  {arguments.engine}: {median_s:.1f} s ({min(seconds):.1f} to {max(seconds):.1f}), "
-        f"{audio_s / median_s:,.0f} x real time, peak memory {peak_mib:,.0f} MiB"
+        f"{audio_s / median_s:,.0f} x real time, peak memory of a process "
+        f"{peak_mib:,.0f} MiB"
     )
 
 
