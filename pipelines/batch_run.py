@@ -12,7 +12,7 @@ from pipelines.engines import Engine, HeardPart, Part
 from pipelines.hearing import Heard
 from pipelines.inputs import Recording
 from pipelines.interruption import Interruption
-from pipelines.outputs import Output, printable
+from pipelines.outputs import Chunk, Output, printable
 from pipelines.progress import AUDIO_SECONDS, Progress, duration_text
 
 Ending = Literal["complete", "failed", "interrupted"]
@@ -81,10 +81,11 @@ def run_batch(output: Output, engine: Engine | None, *, strict: bool, quiet: boo
         parts = itertools.chain(chunks(output.todo), ([one] for one in output.again))
         taken = itertools.takewhile(goes_on, parts)
         for part, heard in _heard_parts(engine, taken, in_order=output.in_order):
-            output.write(list(zip(part, heard, strict=True)))
-            for recording, one in zip(part, heard, strict=True):
+            chunk = list(zip(part, heard, strict=True))
+            output.write(chunk)
+            for recording, one in chunk:
                 tally.add(recording, one)
-                meter.add(recording, one)
+            meter.add(chunk)
     if tally.num_heard + tally.num_failed < len(left):
         tally.ending = "interrupted" if interruption.asked else "failed"
     return tally
@@ -135,19 +136,21 @@ class _Meter(contextlib.AbstractContextManager["_Meter"]):
     def __exit__(self, *exception: object) -> None:
         self._progress.__exit__(*exception)  # type: ignore[arg-type]
 
-    def add(self, recording: Recording, heard: Heard) -> None:
-        """Counts a recording that is done with, and shows why it failed if it did."""
-        self._num_done += 1
-        self._audio_s += heard.duration_s
-        if heard.failure:
-            self._progress.write(failure_line(recording, heard.failure))
+    def add(self, chunk: Chunk) -> None:
+        """Counts recordings that are done with, and shows why those failed that did."""
+        for recording, heard in chunk:
+            if heard.failure:
+                self._progress.write(failure_line(recording, heard.failure))
+        self._num_done += len(chunk)
+        self._audio_s += sum(heard.duration_s for _, heard in chunk)
         if self._in_seconds:
+            amount = sum(recording.utterance.duration_s or 0.0 for recording, _ in chunk)
             note = f"{self._num_done:,}/{self._num_recordings:,} recordings"
-            self._progress.advance(recording.utterance.duration_s or 0.0, note)
+            self._progress.advance(amount, note)
         else:
             speed = self._audio_s / max(self._progress.elapsed_s, 1e-3)
             note = f"{duration_text(self._audio_s)} audio  {speed:,.0f}x real time"
-            self._progress.advance(1, note)
+            self._progress.advance(len(chunk), note)
 
 
 def failure_line(recording: Recording, reason: str) -> str:

@@ -94,6 +94,8 @@ def _heard(job: Job, recording: Recording, result: Result) -> Heard:
 
 def _fault(error: Exception) -> str:
     """Says what went wrong in a way that helps to mend it."""
+    if isinstance(error, OSError) and error.strerror:  # a file that has gone, a disk that failed
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     frames = traceback.extract_tb(error.__traceback__)
     place = f" ({os.path.basename(frames[-1].filename)}:{frames[-1].lineno})" if frames else ""
     said = " ".join(str(error).split())

@@ -299,6 +299,20 @@ def test_a_failure_is_tried_again_and_forgotten_when_it_is_none(
     assert listener.num_heard == 3
 
 
+def test_a_recording_that_goes_while_it_is_heard_is_a_failure(
+    asr: Command, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hear = Listener.transcribe_batch
+
+    def gone(self: Listener, recordings: Sequence[Samples]) -> list[Transcript]:
+        Path("in/x/0.wav").unlink()
+        return hear(self, recordings)
+
+    monkeypatch.setattr(Listener, "transcribe_batch", gone)
+    assert asr(recordings="in/x/0.wav") == 1
+    assert capsys.readouterr().err.endswith("  in/x/0.wav: No such file or directory\n")
+
+
 def test_a_list_of_failures_that_is_not_ours_is_kept(asr: Command) -> None:
     Path("out").mkdir()
     Path("out/failures.jsonl").write_text("mine")
