@@ -1,4 +1,4 @@
-"""Parts of a run: nothing is lost, none is too large, and what is left falls into the same parts."""
+"""Parts of a run: nothing is lost, none is too large, and the rest of a run has the same parts."""
 
 from pathlib import Path
 
