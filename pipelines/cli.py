@@ -13,6 +13,7 @@ from asr.compiled import when_compiling
 from asr.errors import AsrError
 from pipelines.installation import check_installation
 from pipelines.progress import say
+from pipelines.terminal import harmless
 from pipelines.usage import UsageError
 
 PROGRAMS = {
@@ -71,10 +72,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()  # here, where a reader who has gone can still be met
         return code
     except UsageError as error:
-        print(f"asr: {error}", file=sys.stderr)
+        print(f"asr: {harmless(str(error))}", file=sys.stderr)
         return USAGE_ERROR
     except AsrError as error:
-        print(f"asr: {error}", file=sys.stderr)
+        print(f"asr: {harmless(str(error))}", file=sys.stderr)
         return FAILURE
     except KeyboardInterrupt:
         print("asr: interrupted", file=sys.stderr)
@@ -88,7 +89,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if error.strerror is None:
             raise
         place = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "
-        print(f"asr: {place}{error.strerror}", file=sys.stderr)
+        print(f"asr: {harmless(place)}{error.strerror}", file=sys.stderr)
         return FAILURE
 
 

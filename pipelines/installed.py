@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from asr.errors import AsrError
+from pipelines.terminal import harmless
 
 if TYPE_CHECKING:
     from asr.bundle import Bundle
@@ -46,7 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     if arguments.model is not None:
         bundle = open_bundle(arguments.model)
-        print(bundle.card.rstrip() or f"{bundle.folder} has no card")
+        print(harmless(bundle.card.rstrip()) or f"{bundle.folder} has no card")
         return 0
     rows: list[tuple[str, ...]] = [HEADER]
     faults: list[str] = []
@@ -56,13 +57,13 @@ def run(arguments: argparse.Namespace) -> int:
         except AsrError as error:
             faults.append(str(error))
     if len(rows) > 1:
-        print(_table(rows))
+        print(harmless(_table(rows)))
     elif not faults:
         places = "\n".join(f"  {folder}" for folder in model_folders())
         print(f"no models are installed; a model's folder may lie in any of\n{places}")
         print("and any other can be named in full: asr transcribe --model FOLDER")
     for fault in faults:
-        print(f"asr: {fault}", file=sys.stderr)
+        print(f"asr: {harmless(fault)}", file=sys.stderr)
     return 1 if faults else 0
 
 

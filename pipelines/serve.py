@@ -14,27 +14,29 @@ if TYPE_CHECKING:
 
 DESCRIPTION = """\
 Answers requests for transcripts over HTTP until it is told to end (Ctrl-C, or
-SIGTERM): then it finishes what is in hand, and tells new requests to come back.
+SIGTERM): then it finishes what is in hand, and tells new requests to ask again.
 
-  POST /v1/audio/transcriptions   as OpenAI's: file, model, language,
-                                  response_format (json, text, srt, verbose_json,
-                                  vtt), timestamp_granularities[] (segment, word);
-                                  prompt and temperature are accepted and ignored
+  POST /v1/audio/transcriptions   as OpenAI's: file, model, language, also
+                                  response_format (json, text, srt,
+                                  verbose_json, vtt) and
+                                  timestamp_granularities[] (segment, word);
+                                  prompt and temperature are ignored
   GET  /v1/models                 the names that the model goes by
   GET  /healthz                   200, or 503 once it is about to end
   GET  /metrics                   for Prometheus
   GET  /                          a page to drop recordings on, or to record
 
 It listens on this machine alone unless told otherwise. On a network, give it a
-token (--token-file, or the variable ASR_SERVE_TOKEN), and put what speaks TLS in
-front of it: over plain HTTP, recordings and token can be read on the way.
+token (--token-file, or the variable ASR_SERVE_TOKEN), and put what speaks TLS
+in front of it: over plain HTTP, recordings and token can be read on the way.
 """
 
 EXAMPLES = """\
 examples:
   asr serve --model runs/mine                    http://127.0.0.1:8000
   asr serve --model runs/mine --host 0.0.0.0 --token-file token.txt
-  curl -F file=@talk.wav -F model=whisper-1 http://127.0.0.1:8000/v1/audio/transcriptions
+  curl -F file=@talk.wav -F model=whisper-1 \\
+    http://127.0.0.1:8000/v1/audio/transcriptions
 """
 
 EXTRA = "serve"

@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+from pipelines.terminal import harmless
+
 DESCRIPTION = """\
 Checks a manifest (JSON lines), a Kaldi data directory or a Coqui CSV, lists
 every problem with its line number, and says what share of the hours is usable."""
@@ -71,5 +73,5 @@ def run(arguments: argparse.Namespace) -> int:
         root=arguments.root,
         check_audio=not arguments.no_audio,
     )
-    print(report.summary())
+    print(harmless(report.summary()))
     return 0 if report.ok else 1

@@ -99,6 +99,15 @@ def test_help_fits_80_columns(
     assert max(map(num_columns, capsys.readouterr().out.splitlines())) <= 80
 
 
+@pytest.mark.parametrize("kind", [AsrError, UsageError])
+def test_an_error_cannot_command_the_terminal(
+    program: SimpleNamespace, capsys: pytest.CaptureFixture[str], kind: type[AsrError]
+) -> None:
+    program.does = failing(kind("a\x1b[2Jb\x07\nc\td\x9b"))
+    assert cli.main(["models"]) != 0
+    assert capsys.readouterr().err == "asr: a?[2Jb?\nc\td?\n"
+
+
 def test_the_version_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         cli.main(["--version"])

@@ -131,3 +131,11 @@ def test_the_cards_of_training_are_understood() -> None:
     """The names looked for are those that `pipelines.card` writes."""
     source = (Path(installed.__file__).parent / "card.py").read_text(encoding="utf-8")
     assert "| dev WER | {" in source
+
+
+def test_a_card_cannot_command_the_terminal(
+    models: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model(models / "mine", card="# A \x1b]0;title\x07 model\x9b2J\n\tin two lines\n")
+    assert run("mine") == 0
+    assert capsys.readouterr().out == "# A ?]0;title? model?2J\n\tin two lines\n"

@@ -102,3 +102,14 @@ def test_model_brings_its_text_rules_and_alphabet(
 def test_missing_manifest_is_one_error(tmp_path: Path) -> None:
     with pytest.raises(AsrError, match="gone"):
         command(tmp_path / "gone.jsonl")
+
+
+def test_names_cannot_command_the_terminal(
+    manifest: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = '{"audio_filepath": "\\u001b[2Jgone\\r.wav", "duration": 1, "id": "\\u009b1m"}\n'
+    manifest.write_text(line)
+    assert command(manifest) == 1
+    out = capsys.readouterr().out
+    assert "gone" in out
+    assert all(one.isprintable() or one in "\n\t" for one in out)
