@@ -12,8 +12,6 @@ Loudness = Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float64]]
 """From samples [num_samples] at 16 kHz to a number for each whole 10 ms, small where it is quiet or
 nobody speaks."""
 
-_SHORTEST_PASSAGE_S = 3.0
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CutOptions:
@@ -26,10 +24,12 @@ class CutOptions:
         before_s: Seconds of what lies before that a window hears too.
         after_s: Seconds of what follows that it hears; a network's view of a step seldom reaches
             further.
-        passage_s: A passage ends at the longest pause once it is longer than this.
+        passage_s: A recording no longer than this is one passage.
+        shortest_passage_s: In others a passage ends in the first pause once it has this; the last
+            may be shorter. A language model that reads on over the end of a sentence costs more
+            errors than one that begins anew within it.
         longest_passage_s: Pause or not, it ends before it is longer than this.
-        early: Windows end in the first pause rather than where `longest_s` of sound is quietest,
-            passages in the last rather than the longest.
+        early: Windows end in the first pause rather than where `longest_s` of sound is quietest.
         loudness: What says where windows are best cut; `asr.voice_activity.VoiceActivity` is one.
             None: energy.
     """
@@ -39,6 +39,7 @@ class CutOptions:
     before_s: float = 1.0
     after_s: float = 1.0
     passage_s: float = 36.0
+    shortest_passage_s: float = 2.0
     longest_passage_s: float = 60.0
     early: bool = False
     loudness: Loudness | None = None
@@ -46,13 +47,10 @@ class CutOptions:
     def __post_init__(self) -> None:
         require(0 < self.shortest_s <= self.longest_s, "0 < shortest_s <= longest_s", self)
         require(self.before_s >= 0 and self.after_s >= 0, "before_s and after_s from 0 on", self)
-        ordered = 0 <= self.passage_s <= self.longest_passage_s > self.shortest_passage_s
-        require(ordered, "passage_s <= longest_passage_s, which is above shortest_s", self)
-
-    @property
-    def shortest_passage_s(self) -> float:
-        """Seconds that a passage has at least; the last may have fewer."""
-        return min(self.shortest_s, _SHORTEST_PASSAGE_S)
+        longest_s = self.longest_passage_s
+        require(0 <= self.passage_s <= longest_s, "passage_s from 0 to longest_passage_s", self)
+        shortest_s = self.shortest_passage_s
+        require(0 < shortest_s < longest_s, "0 < shortest_passage_s < longest_passage_s", self)
 
     @property
     def latency_s(self) -> float:

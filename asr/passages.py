@@ -47,7 +47,7 @@ class PassageCutter:
         # The step at the end of a recording of so many seconds is one more.
         self._wanted = round(cuts.passage_s * rate) + 1
         self._pause = round(_PAUSE_S * rate)
-        self._latest = cuts.early
+        self._is_long = False
         self._blank_id, self._step = blank_id, step
         self._held: Passage | None = None
 
@@ -59,7 +59,8 @@ class PassageCutter:
             samples: float32 [num_samples]: `step` samples a step but in the last stretch.
         """
         self._held = held = self.with_next(log_probs, samples)
-        while len(held.log_probs) > self._wanted and (cut := self._cut(held.log_probs)):
+        self._is_long |= len(held.log_probs) > self._wanted
+        while self._is_long and (cut := self._cut(held.log_probs)):
             yield Passage(
                 first_step=held.first_step,
                 log_probs=held.log_probs[:cut],
@@ -90,7 +91,7 @@ class PassageCutter:
     def _cut(self, log_probs: Floats) -> int | None:
         """Returns the steps before the next cut, None if that is better made later."""
         blank = log_probs[: self._longest, self._blank_id]
-        cut = _pause(blank, self._shortest, max(self._pause, 1), latest=self._latest)
+        cut = _pause(blank, self._shortest, max(self._pause, 1))
         if cut is None and len(log_probs) >= self._longest:
             # Nobody paused for so long: the step where a cut does least harm.
             return self._shortest + int(blank[self._shortest :].argmax())
@@ -124,19 +125,11 @@ def passages(
     yield from cutter.finish()
 
 
-def _pause(blank: Floats, shortest: int, least: int, *, latest: bool) -> int | None:
-    """Returns the middle of the longest pause or the last one; None if all are too short.
-
-    Of equals it is the last.
-    """
+def _pause(blank: Floats, shortest: int, least: int) -> int | None:
+    """Returns the middle of the first pause behind `shortest`; None if all are too short."""
     silent = np.concatenate([[False], blank > _SILENT, [False]])
     edges = np.flatnonzero(np.diff(silent.astype(np.int8)))
     starts, ends = edges[::2], edges[1::2]
-    # What lies at the buffer's end may go on beyond it, and a passage needs something in it.
-    lengths = np.where((starts + ends) // 2 < shortest, 0, ends - starts)
-    if latest:
-        lengths = np.where(lengths >= least, least, 0)
-    if not len(lengths) or lengths.max() < least:
-        return None
-    best = len(lengths) - 1 - int(lengths[::-1].argmax())
-    return int((starts[best] + ends[best]) // 2)
+    middles = (starts + ends) // 2
+    found = np.flatnonzero((ends - starts >= least) & (middles >= shortest))
+    return int(middles[found[0]]) if len(found) else None

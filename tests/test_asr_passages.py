@@ -4,6 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,6 +14,7 @@ from asr.passages import Passage, passages
 Floats = npt.NDArray[np.float32]
 RATE, STEP = 100, 5  # a step is 50 ms
 BLANK = 0
+AT_ONCE = CutOptions(passage_s=0.0)
 
 
 def spoken(num_steps: int, *pauses: tuple[int, int]) -> Floats:
@@ -58,17 +60,21 @@ def test_passages_joined_are_the_whole(
     assert all(len(p.log_probs) * STEP <= RECORDING.longest_passage_s * RATE for p in found)
 
 
-def test_cuts_are_made_in_the_longest_pause() -> None:
-    pauses = [(100, 110), (200, 230), (300, 312), (620, 640)]
-    found = cut(spoken(1000, *pauses), part=480)
-    assert [p.first_step for p in found] == [0, 215, 630]
+@pytest.mark.parametrize(("part", "cuts"), [(480, RECORDING), (120, AT_ONCE), (60, AT_ONCE)])
+def test_every_pause_ends_a_passage_that_is_long_enough(part: int, cuts: CutOptions) -> None:
+    # Those at 20 and 130 come too soon, that at 340 is too short.
+    pauses = [(20, 30), (100, 110), (130, 140), (200, 230), (340, 345), (620, 640)]
+    found = cut(spoken(1000, *pauses), part=part, cuts=cuts)
+    assert [p.first_step for p in found] == [0, 105, 215, 630]
 
 
-def test_an_early_cut_is_made_in_the_last_pause_as_soon_as_there_is_one() -> None:
-    pauses = [(50, 70), (100, 110), (230, 235), (310, 318)]
-    found = cut(spoken(400, *pauses), part=120, cuts=LIVE)
-    # The one at 230 is too short; the first 120 steps and the third and fourth hundred have one.
-    assert [p.first_step for p in found] == [0, 105, 314]
+def test_a_recording_that_is_not_long_is_one_passage() -> None:
+    log_probs = spoken(round(RECORDING.passage_s * RATE / STEP), (100, 110), (200, 230))
+    assert len(cut(log_probs, part=100)) == 1
+    assert len(cut(log_probs, part=100, cuts=AT_ONCE)) == 3
+
+
+def test_without_a_pause_the_most_is_what_the_cuts_say() -> None:
     silent = cut(spoken(1000), part=120, cuts=LIVE)
     assert max(len(p.log_probs) for p in silent) <= LIVE.longest_passage_s * RATE / STEP
 

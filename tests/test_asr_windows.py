@@ -119,6 +119,7 @@ def test_a_block_that_is_no_row_of_samples_is_refused(block: npt.NDArray[np.gene
         {"after_s": -1.0},
         {"passage_s": 61.0},
         {"passage_s": 1.0, "longest_passage_s": 2.0},
+        {"shortest_passage_s": 0.0},
     ],
 )
 def test_cuts_that_cannot_be_made_are_refused(settings: dict[str, float]) -> None:
