@@ -71,8 +71,8 @@ class Threads:
 class Processes:
     """Several processes, each with a recognizer of its own: parts in the order they are done.
 
-    A process that dies over a part is replaced, and each recording of the part is heard once more,
-    alone. One that ends its process again has failed.
+    A process that dies over a part is replaced, and the part is heard once more. If that ends it
+    again, each recording of the part is heard alone, and one that ends its process then has failed.
 
     Args:
         job: What is to be done.
@@ -166,10 +166,11 @@ class _Worker:
         Raises:
             AsrError: The recognizer cannot be opened.
         """
-        try:
-            return self._ask(part)
-        except _DeathError:
-            return [self._hear_alone(recording) for recording in part]
+        # Once more as it was: where chance was to blame, its results are the same to the digit.
+        for _ in range(2 if len(part) > 1 else 1):
+            with contextlib.suppress(_DeathError):
+                return self._ask(part)
+        return [self._hear_alone(recording) for recording in part]
 
     def end(self) -> None:
         """Lets the process end."""
@@ -198,7 +199,7 @@ class _Worker:
             self._start()
         assert self._pipe is not None  # noqa: S101 - it has just been made
         try:
-            self._pipe.send([_portable(recording) for recording in part])
+            self._pipe.send([portable(recording) for recording in part])
             return self._pipe.recv()
         except (EOFError, OSError):
             raise _DeathError(f"the process that heard it ended {self._how_it_ended()}") from None
@@ -234,7 +235,7 @@ class _Worker:
         return f"by {name}" + (", as for want of memory" if name == "SIGKILL" else "")
 
 
-def _portable(recording: Recording) -> Recording:
+def portable(recording: Recording) -> Recording:
     """Returns a recording that can go to another process: of a view of a dictionary, none can."""
     utterance = recording.utterance
     utterance = dataclasses.replace(utterance, extra=dict(utterance.extra))

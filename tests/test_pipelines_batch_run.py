@@ -40,6 +40,9 @@ class Listener:
             raise DecodingError("too much")
         if 8 in tenths and "CRASH" in os.environ:
             os.kill(os.getpid(), signal.SIGKILL)
+        if 6 in tenths and (once := os.environ.get("CRASH_ONCE")) and not os.path.exists(once):
+            open(once, "w").close()
+            os.kill(os.getpid(), signal.SIGKILL)
         if 7 in tenths and "FAULT" in os.environ:
             raise ZeroDivisionError("of the\\nlistener")
         if wait := os.environ.get("WAIT_FOR"):
@@ -203,6 +206,17 @@ def test_a_full_disk_is_one_line_and_loses_nothing(
     assert message.endswith(": No space left on device")
     assert set(content(place / out)) < set(expected)
     assert run(place, *words, "--workers", "0").returncode == expected_run.returncode == 1
+    assert content(place / out) == expected
+
+
+def test_a_worker_that_is_killed_by_chance_costs_nothing(place: Path, out: str) -> None:
+    words = (*FOLDER, "--workers", "2")
+    assert run(place, *words).returncode == 1
+    expected = content(place / out)
+    shutil.rmtree(place / out)
+    mark = place / "crashed"
+    assert run(place, *words, CRASH_ONCE=str(mark)).returncode == 1
+    assert mark.exists()
     assert content(place / out) == expected
 
 
