@@ -86,7 +86,6 @@ class Bundle:
 
         Raises:
             LanguageModelError: The file is broken, or in a format whose words cannot be listed.
-            MissingExtraError: It is in KenLM's format.
         """
         if self.language_model_file is None or self.decoding.method != "beam":
             return None
@@ -124,20 +123,20 @@ def open_language_model(path: Path) -> "LanguageModel":
 
     Raises:
         LanguageModelError: The file is missing or broken, or its words cannot be listed.
-        MissingExtraError: It is in KenLM's format.
     """
-    from asr.lm import NgramModel, open_model
+    from asr.lm.arpa import read_arpa
+    from asr.lm.binary import is_binary, open_binary
+    from asr.lm.kenlm_model import is_kenlm
 
     try:
-        model = open_model(path)
+        if is_kenlm(path):  # seen before KenLM's own code reads what may be a stranger's
+            raise LanguageModelError(
+                f"{path}: expected a language model whose words can be listed, received KenLM's "
+                "format; give the ARPA file it was made from"
+            )
+        return open_binary(path) if is_binary(path) else read_arpa(path)
     except OSError as error:
         raise LanguageModelError(f"{path}: expected a language model: {error.strerror}") from None
-    if not isinstance(model, NgramModel):
-        raise LanguageModelError(
-            f"{path}: expected a language model whose words can be listed, received KenLM's "
-            "format; give the ARPA file it was made from"
-        )
-    return model
 
 
 def write_settings(

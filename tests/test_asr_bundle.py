@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -245,6 +246,16 @@ def test_a_broken_language_model_is_named(tmp_path: Path) -> None:
         open_bundle(tmp_path / "mine").open_language_model()
     with pytest.raises(LanguageModelError, match=r"nothing\.arpa"):
         open_language_model(tmp_path / "nothing.arpa")
+
+
+def test_kenlms_own_code_reads_nothing_of_a_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "kenlm", None)
+    path = tmp_path / "lm.ngram"
+    path.write_bytes(b"mmap lm http://kheafield.com/code format version 5\n\0")
+    with pytest.raises(LanguageModelError, match="received KenLM's format; give the ARPA file"):
+        open_language_model(path)
 
 
 def test_confidence_is_checked_like_the_other_settings(tmp_path: Path) -> None:
