@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from asr.errors import AsrError, ManifestError, ScoringError
+from pipelines.terminal import harmless
 from pipelines.usage import UsageError
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ def run(arguments: argparse.Namespace) -> int:
     if len(failures) < len(utterances):
         output.finish()
     for failure in failures:
-        print(f"asr: not aligned: {failure}", file=sys.stderr)
+        print(f"asr: not aligned: {harmless(failure)}", file=sys.stderr)
     if len(failures) == len(utterances):
         print("asr: nothing was aligned, and nothing written", file=sys.stderr)
     return 1 if failures else 0

@@ -16,6 +16,7 @@ from pipelines.pairing import (
     texts_of,
     utterances_by_id,
 )
+from pipelines.terminal import harmless
 from pipelines.usage import UsageError
 
 if TYPE_CHECKING:
@@ -117,7 +118,7 @@ def run(arguments: argparse.Namespace) -> int:
         found, recognizer = _evaluate_model(arguments)
     else:
         found, recognizer = _evaluate_finished(arguments), None
-    print(summary(found, num_rows=arguments.rows))
+    print(harmless(summary(found, num_rows=arguments.rows)))
     if arguments.output:
         evidence = gather(
             found, recognizer=recognizer, num_clips=arguments.clips, quiet=arguments.quiet
@@ -128,7 +129,7 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"\nreport: {page}")
     reasons = reasons_to_fail(gates, found, baselines)
     for reason in reasons:
-        print(f"asr: failed: {reason}", file=sys.stderr)
+        print(f"asr: failed: {harmless(reason)}", file=sys.stderr)
     return 1 if found.failures or reasons else 0
 
 

@@ -25,6 +25,7 @@ from asr.onnx_network import has_onnx, onnx_recognizer
 from asr.recognizer import Recognizer
 from pipelines.choices import AS_IT_IS, Choices
 from pipelines.keras_file import check_keras_file
+from pipelines.terminal import harmless
 
 if TYPE_CHECKING:
     import keras
@@ -173,7 +174,7 @@ def load_recognizer(
         except (BundleError, MissingExtraError) as error:
             if not _can_use_keras(bundle.folder):
                 raise
-            print(f"asr: {error}; using Keras, which is slower", file=sys.stderr)
+            print(f"asr: {harmless(str(error))}; using Keras, which is slower", file=sys.stderr)
     return recognizer_of(bundle, load_network(bundle.folder), choices=choices)
 
 

@@ -12,6 +12,7 @@ from pipelines.prepare.join import JoinOptions
 from pipelines.prepare.preparation import PrepareOptions, prepare
 from pipelines.prepare.splits import SplitOptions
 from pipelines.prepare.unpack import stem, unpack
+from pipelines.terminal import harmless
 
 DESCRIPTION = """\
 Makes manifests (train.jsonl, dev.jsonl, test.jsonl) of a corpus as it was
@@ -87,7 +88,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.download:
         download(corpus, arguments.source, options.parts, quiet=arguments.quiet)
     prepared = prepare(corpus.name, arguments.source, arguments.output, options)
-    print(prepared.summary())
+    print(harmless(prepared.summary()))
     return 1 if prepared.faults else 0
 
 
