@@ -1,7 +1,9 @@
 """`asr serve`: transcription over HTTP, as OpenAI's clients ask for it, and a page to try it."""
 
 import argparse
+import math
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -119,10 +121,12 @@ def run(arguments: argparse.Namespace) -> int:
     Raises:
         UsageError: The arguments contradict each other or what is there.
         MissingExtraError: The extra `serve` is not installed.
-        AsrError: The model cannot be read.
+        AsrError: The model cannot be read, or the port is not to be had.
     """
     if arguments.threads is not None and arguments.threads < 1:
         raise UsageError(f"--threads: expected a number from 1 on, received {arguments.threads}")
+    if not math.isfinite(arguments.max_mb):
+        raise UsageError(f"--max-mb: expected a number above 0, received {arguments.max_mb}")
     if not 0 <= arguments.port <= 65_535:
         raise UsageError(f"--port: expected a number from 0 to 65535, received {arguments.port}")
     choices = choices_of(arguments)
@@ -131,7 +135,7 @@ def run(arguments: argparse.Namespace) -> int:
 
         from pipelines.service.access import is_loopback, read_token
         from pipelines.service.app import Service
-        from pipelines.service.server import DrainingServer
+        from pipelines.service.server import DrainingServer, address_of, listen_on
     except ImportError as error:
         raise MissingExtraError(
             f"asr serve needs {error.name}, which is not installed: "
@@ -143,20 +147,17 @@ def run(arguments: argparse.Namespace) -> int:
     from asr.bundle import open_bundle
     from pipelines.network import load_recognizer
 
-    recognizer = load_recognizer(
-        arguments.model, engine=arguments.engine, threads=arguments.threads, choices=choices
-    )
-    service = Service(recognizer, name=open_bundle(arguments.model).name, options=options)
-    if not is_local and token is None:
-        print("asr: anyone who reaches this port may ask; --token-file limits it", file=sys.stderr)
-    server = DrainingServer(
-        service,
-        host=arguments.host,
-        port=arguments.port,
-        max_drain_s=options.max_drain_s,
-        quiet=arguments.quiet,
-    )
-    server.run()
+    with closing(listen_on(arguments.host, arguments.port)) as listener:
+        recognizer = load_recognizer(
+            arguments.model, engine=arguments.engine, threads=arguments.threads, choices=choices
+        )
+        service = Service(recognizer, name=open_bundle(arguments.model).name, options=options)
+        if not is_local and token is None:
+            print("asr: anyone who reaches it may ask; --token-file limits that", file=sys.stderr)
+        print(f"asr: listening on {address_of(listener)}", file=sys.stderr, flush=True)
+        DrainingServer(
+            service, listener, max_drain_s=options.max_drain_s, quiet=arguments.quiet
+        ).run()
     return 0
 
 

@@ -25,7 +25,7 @@ from asr.transcript import Transcript, Word
 from pipelines.service import batcher
 from pipelines.service.app import TRANSCRIPTIONS, Service
 from pipelines.service.options import ServiceOptions
-from pipelines.service.server import DrainingServer
+from pipelines.service.server import DrainingServer, listen_on
 
 Samples = npt.NDArray[np.float32]
 WAIT_S = 60.0
@@ -72,7 +72,7 @@ class Running(DrainingServer):
     """A server on a thread and a free port."""
 
     def __init__(self, service: Service, **options: Any) -> None:
-        super().__init__(service, host="127.0.0.1", port=0, quiet=True, **options)
+        super().__init__(service, listen_on("127.0.0.1", 0), quiet=True, **options)
         self.ready = threading.Event()
         self.thread = threading.Thread(target=self.run, daemon=True)
 

@@ -18,7 +18,7 @@ from asr.text import TextOptions
 from asr.transcript import Transcript, Word
 from pipelines.service.app import Service
 from pipelines.service.options import ServiceOptions
-from pipelines.service.server import DrainingServer
+from pipelines.service.server import DrainingServer, listen_on
 
 pytestmark = pytest.mark.browser
 
@@ -68,7 +68,7 @@ class Running(DrainingServer):
 
     def __init__(self, parrot: Parrot, token: str | None = None) -> None:
         service = Service(parrot, name="parrot", options=ServiceOptions(token=token))
-        super().__init__(service, host="127.0.0.1", port=0, max_drain_s=1.0, quiet=True)
+        super().__init__(service, listen_on("127.0.0.1", 0), max_drain_s=1.0, quiet=True)
         self.parrot, self.ready = parrot, threading.Event()
         self.thread = threading.Thread(target=self.run, daemon=True)
 

@@ -2,12 +2,14 @@
 
 import asyncio
 import copy
+import socket
 import time
 from types import FrameType
 
 import uvicorn
 from uvicorn.config import LOGGING_CONFIG
 
+from asr.errors import AsrError
 from pipelines.service.app import Service
 
 _LOOK_S = 0.05
@@ -21,20 +23,17 @@ class DrainingServer(uvicorn.Server):
 
     Args:
         service: What it serves.
-        host: Address to bind to.
-        port: Port to bind to; 0 for any that is free.
+        listener: Where to listen, of `listen_on`.
         max_drain_s: How long what is in hand may take in the end, in seconds.
         quiet: Say nothing of each request.
     """
 
     def __init__(
-        self, service: Service, *, host: str, port: int, max_drain_s: float, quiet: bool
+        self, service: Service, listener: socket.socket, *, max_drain_s: float, quiet: bool
     ) -> None:
         super().__init__(
             uvicorn.Config(
                 service.app,
-                host=host,
-                port=port,
                 http="h11",
                 ws="none",
                 lifespan="on",
@@ -46,8 +45,12 @@ class DrainingServer(uvicorn.Server):
                 timeout_graceful_shutdown=5,
             )
         )
-        self._service = service
+        self._service, self._listener = service, listener
         self._max_drain_s = max_drain_s
+
+    def run(self, sockets: list[socket.socket] | None = None) -> None:
+        """Serves until it is told to end."""
+        super().run(sockets or [self._listener])
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begins to end; as the handler of SIGINT and SIGTERM."""
@@ -68,6 +71,30 @@ class DrainingServer(uvicorn.Server):
         while self._service.in_hand and time.monotonic() < end:
             await asyncio.sleep(_LOOK_S)
         self.should_exit = True
+
+
+def listen_on(host: str, port: int) -> socket.socket:
+    """Takes a port, which is known to be free before a model is opened.
+
+    Args:
+        host: Address of this machine, or a name of it.
+        port: The port; 0 for any that is free.
+
+    Raises:
+        AsrError: It is not to be had.
+    """
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        return socket.create_server((host, port), family=family)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise AsrError(f"cannot listen on port {port} of {host}: {reason}") from None
+
+
+def address_of(listener: socket.socket) -> str:
+    """Returns the address of what listens there, for browsers."""
+    host, port, *_ = listener.getsockname()
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def _logging() -> dict[str, object]:
