@@ -124,7 +124,7 @@ def test_on_a_network_it_says_that_anyone_may_ask(
         (["--max-minutes", "nan"], "max_audio_s above 0"),
         (["--max-requests", "0"], "max_requests from 1 on"),
         (["--max-batch", "0"], "max_batch from 1 on"),
-        (["--token-file", "nowhere"], "nowhere cannot be read"),
+        (["--token-file", "nowhere"], "nowhere: cannot be read"),
     ],
 )
 def test_what_makes_no_sense_is_refused(
@@ -145,8 +145,12 @@ def test_a_token_is_a_line_of_ascii(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert read_token(path) == "from a file"
     for wrong in (b"", b"\n", "né".encode(), b"two\nlines", b"\xff"):
         path.write_bytes(wrong)
-        with pytest.raises(UsageError, match="token"):
+        with pytest.raises(UsageError, match=f"^--token-file {path}: "):
             read_token(path)
+    for value in ("né", "two\nlines"):
+        monkeypatch.setenv("ASR_SERVE_TOKEN", value)
+        with pytest.raises(UsageError, match=r"^ASR_SERVE_TOKEN: expected a line of ASCII$"):
+            read_token(None)
 
 
 def test_a_short_token_is_none(started: dict[str, Any], tmp_path: Path) -> None:

@@ -21,16 +21,20 @@ def read_token(path: Path | None) -> str | None:
     """Returns the token that clients have to show, of a file or else of the environment.
 
     Raises:
-        UsageError: The file cannot be read, or there is no token in it.
+        UsageError: The file cannot be read, or what is there is no token.
     """
     if path is None:
-        return os.environ.get(TOKEN_VARIABLE) or None
-    try:
-        token = path.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"--token-file: {path} cannot be read: {error}") from None
+        token, where = os.environ.get(TOKEN_VARIABLE, "").strip(), TOKEN_VARIABLE
+        if not token:
+            return None
+    else:
+        where = f"--token-file {path}"
+        try:
+            token = path.read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise UsageError(f"{where}: cannot be read: {error}") from None
     if not token.isascii() or not token.isprintable() or not token:
-        raise UsageError(f"--token-file: expected a line of ASCII in {path}")
+        raise UsageError(f"{where}: expected a line of ASCII")
     return token
 
 
