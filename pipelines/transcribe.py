@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from asr.bundle import Bundle
     from pipelines.choices import Choices
     from pipelines.engines import Engine
+    from pipelines.network import Engine as NetworkEngine
     from pipelines.outputs import Output
 
 DEFAULT_MODEL = "en-read"
@@ -74,23 +75,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--engine",
-        choices=("auto", "onnx", "keras"),
+        choices=("auto", "onnx", "keras", "ray"),
         default="auto",
         help="what computes the network (default: auto, which is ONNX Runtime where the model has "
-        "been exported by asr export, else Keras)",
+        "been exported by asr export, else Keras); ray is auto on the nodes of a Ray cluster",
+    )
+    group.add_argument(
+        "--ray-address",
+        metavar="ADDRESS",
+        help="the cluster's, for --engine ray (default: RAY_ADDRESS, else the one running here, "
+        "else this machine alone)",
     )
     group.add_argument(
         "--threads",
         type=int,
         metavar="N",
-        help="processor cores for ONNX Runtime (default: all)",
+        help="processor cores for ONNX Runtime (default: all; on a cluster 1 for each of many)",
     )
     group.add_argument(
         "--workers",
         type=int,
         metavar="N",
         help="processes side by side, 0 for none beside this one (default: one a core where there "
-        "is enough to do; a recording that ends its process costs no other)",
+        "is enough to do, on a cluster as many as it has; a recording that ends its process costs "
+        "no other)",
     )
     add_choices(parser)
 
@@ -181,7 +189,7 @@ def run(arguments: argparse.Namespace) -> int:
         settings=functools.partial(
             fingerprint,
             bundle,
-            engine=arguments.engine,
+            engine=_network_engine(arguments),
             choices=choices,
             characters=arguments.character_times,
         ),
@@ -206,6 +214,10 @@ def _check_numbers(arguments: argparse.Namespace) -> None:
         raise UsageError(f"--threads: expected a number from 1 on, received {arguments.threads}")
     if arguments.workers is not None and arguments.workers < 0:
         raise UsageError(f"--workers: expected a number from 0 on, received {arguments.workers}")
+    if arguments.engine == "ray" and arguments.workers == 0:
+        raise UsageError("--workers: expected a number from 1 on with --engine ray, received 0")
+    if arguments.engine != "ray" and arguments.ray_address is not None:
+        raise UsageError("--ray-address: expected --engine ray with it")
 
 
 def _check_shown(arguments: argparse.Namespace, forms: Sequence[str]) -> None:
@@ -248,15 +260,21 @@ def _engine(
     from pipelines.engines import Processes, Threads
     from pipelines.hearing import Job
     from pipelines.network import load_recognizer
+    from pipelines.ray_engine import RayCluster
 
+    on_cluster = arguments.engine == "ray"
     cores = arguments.threads or available_cores()
-    count = _num_workers(arguments, bundle, output, cores)
+    if on_cluster:
+        count, threads = 0, arguments.threads or 1
+    else:
+        count = _num_workers(arguments, bundle, output, cores)
+        threads = max(1, cores // count) if count else arguments.threads
     job = Job(
         open=functools.partial(
             load_recognizer,
-            arguments.model or DEFAULT_MODEL,
-            engine=arguments.engine,
-            threads=max(1, cores // count) if count else arguments.threads,
+            bundle.folder.absolute() if on_cluster else arguments.model or DEFAULT_MODEL,
+            engine=_network_engine(arguments),
+            threads=threads,
             choices=choices,
         ),
         forms=tuple(output.forms),
@@ -266,7 +284,16 @@ def _engine(
         mirrored=output.mirrored,
         stamped=output.goes_on,
     )
+    if on_cluster:
+        return RayCluster(
+            job, address=arguments.ray_address, count=arguments.workers, threads=threads
+        )
     return Processes(job, count) if count else Threads(job)
+
+
+def _network_engine(arguments: argparse.Namespace) -> "NetworkEngine":
+    """Returns what computes the network, wherever that is."""
+    return "auto" if arguments.engine == "ray" else arguments.engine
 
 
 def _num_workers(

@@ -1,0 +1,280 @@
+"""A run on a Ray cluster: the same results as here, whatever nodes and processes are lost."""
+
+import json
+import os
+import select
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from asr.audio import SAMPLE_RATE, write_wav
+from asr.bundle import write_settings
+from asr.vocabulary import Vocabulary
+from pipelines import cli
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# What its listener is sure of depends on what it hears at once, as a network's numbers do by a
+# rounding. On a node with a gate it says that it hears something, and gets no further; the other
+# node waits for that with its second part.
+PROGRAM = """
+import os, signal, sys
+from asr.errors import DecodingError
+from asr.text import TextOptions
+from asr.transcript import Transcript, Word
+from pipelines import chunks, cli, network
+
+class Listener:
+    text = TextOptions()
+    heard = 0
+
+    def transcribe_batch(self, recordings):
+        tenths = [round(len(samples) / 1600) for samples in recordings]
+        self.heard += 1
+        if gate := os.environ.get("GATE"):
+            with open(gate, "w") as file:
+                file.write("hearing")
+            open(gate + ".never").read()
+        if (gate := os.environ.get("SECOND")) and self.heard == 2:
+            open(gate).read()
+        if 9 in tenths:
+            raise DecodingError("too much")
+        if 8 in tenths and "CRASH" in os.environ:
+            os.kill(os.getpid(), signal.SIGKILL)
+        sure = 1 / (1 + sum(tenths))
+        return [
+            Transcript(
+                text=f"word {n}",
+                words=(Word(text=f"word{n}", start_s=0.0, end_s=n / 10, probability=sure),),
+                duration_s=n / 10, language="en", log_probability=-1.0,
+            )
+            for n in tenths
+        ]
+
+def listener(*_, **__):
+    if "NO_MODEL" in os.environ:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return Listener()
+
+if __name__ == "__main__":
+    chunks.MAX_RECORDINGS = 3
+    network.load_recognizer = listener
+    sys.exit(cli.main(["transcribe", "--model", "any", *sys.argv[1:]]))
+"""
+
+# Two nodes of one core each; the second is killed when a line comes, and a line says that it was.
+CLUSTER = """
+import json, sys
+from ray.cluster_utils import Cluster
+
+folder, gate = sys.argv[1:]
+about = {"num_cpus": 1, "object_store_memory": 100_000_000}
+cluster = Cluster(
+    initialize_head=True,
+    head_node_args={
+        **about,
+        "include_dashboard": False,
+        "temp_dir": folder,
+        "env_vars": {"SECOND": gate + ".second"} if gate else {},
+    },
+)
+second = cluster.add_node(**about, env_vars={"GATE": gate} if gate else {})
+print(cluster.address, flush=True)
+for _ in sys.stdin:
+    cluster.remove_node(second, allow_graceful=False)
+    print("killed", flush=True)
+cluster.shutdown()
+"""
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the program, a model and recordings."""
+    folder = tmp_path_factory.mktemp("place")
+    (folder / "program.py").write_text(PROGRAM)
+    recipe = {"features": {}, "text": {"language": "en"}}
+    write_settings(
+        folder / "models/any", recipe=recipe, vocabulary=Vocabulary.from_characters(" ab"), card=""
+    )
+    rng = np.random.default_rng(3)
+    lines = []
+    for n, tenths in enumerate([1, 2, 3, 9, 4, 5, 6, 1, 2, 7, 4, 5, 8, 1, 2, 3, 4]):
+        path = folder / f"in/{'ab'[n % 2]}/{n}.wav"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_wav(path, rng.uniform(-0.1, 0.1, SAMPLE_RATE * tenths // 10).astype(np.float32))
+        line = {"audio_filepath": f"in/{'ab'[n % 2]}/{n}.wav", "text": f"word {tenths}", "take": n}
+        lines.append(json.dumps(line))
+    (folder / "in/a/broken.wav").write_bytes(b"RIFF")
+    (folder / "in.jsonl").write_text("".join(f"{line}\n" for line in lines))
+    return folder
+
+
+def environment(place: Path, more: Mapping[str, str]) -> dict[str, str]:
+    path = os.pathsep.join([str(ROOT), str(place)])
+    return {**os.environ, "PYTHONPATH": path, "ASR_MODELS": str(place / "models"), **more}
+
+
+@contextmanager
+def started(place: Path, *words: str, **more: str) -> Iterator[subprocess.Popen[str]]:
+    """Yields the program; it is ended with the context."""
+    with subprocess.Popen(
+        [sys.executable, str(place / "program.py"), *words],
+        cwd=place,
+        env=environment(place, more),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def run(place: Path, *words: str, **more: str) -> tuple[int, str]:
+    """Returns how it ended and what it said."""
+    with started(place, *words, **more) as process:
+        _, said = process.communicate(timeout=PATIENCE_S)
+    return process.returncode, said
+
+
+def content(path: Path) -> dict[str, bytes]:
+    """What a person finds: files by their names below the folder."""
+    return {
+        file.relative_to(path).as_posix(): file.read_bytes()
+        for file in path.rglob("*")
+        if file.is_file() and ".asr" not in file.parts
+    }
+
+
+@contextmanager
+def cluster(
+    place: Path, *, gate: str = "", **more: str
+) -> Iterator[tuple[str, Callable[[], None]]]:
+    """Yields a cluster's address, and what kills its second node."""
+    # Not pytest's folder: the name of a socket is short.
+    with (
+        tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as folder,
+        subprocess.Popen(
+            [sys.executable, "-c", CLUSTER, folder, gate],
+            env=environment(place, {"RAY_USAGE_STATS_ENABLED": "0", **more}),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        ) as process,
+    ):
+        assert process.stdin is not None
+        assert process.stdout is not None
+        address = process.stdout.readline().strip()
+        assert ":" in address
+
+        def kill() -> None:
+            print(file=process.stdin, flush=True)
+            assert process.stdout is not None
+            assert process.stdout.readline() == "killed\n"
+
+        try:
+            yield address, kill
+        finally:
+            process.stdin.close()
+
+
+@pytest.fixture
+def out(place: Path) -> Iterator[Path]:
+    """A folder that is not there."""
+    yield place / "out"
+    shutil.rmtree(place / "out", ignore_errors=True)
+
+
+PATIENCE_S = 180
+"""After so long something hangs, which is better said than waited for."""
+FOLDER = ("in", "--output-dir", "out", "--output-format", "json,txt")
+LIST = ("in.jsonl", "-o", "out/heard.jsonl")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs a file that one waits for")
+@pytest.mark.parametrize("words", [FOLDER, LIST], ids=["folder", "list"])
+def test_a_node_killed_midway_costs_nothing(
+    place: Path, out: Path, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    assert run(place, *words, "--workers", "0")[0] == 1
+    expected = content(out)
+    assert len(expected) == (2 * 16 + 1 if words == FOLDER else 1)
+    shutil.rmtree(out)
+    gate = str(tmp_path / "gate")
+    gates = {}
+    for name in ("", ".never", ".second"):
+        os.mkfifo(gate + name)
+        # Who reads waits for as long as this is open.
+        gates[name] = os.open(gate + name, os.O_RDWR)
+    with cluster(place, gate=gate) as (address, kill):
+        on_cluster = (*words, "--engine", "ray", "--ray-address", address)
+        with started(place, *on_cluster) as process:
+            assert select.select([gates[""]], [], [], PATIENCE_S)[0], "no part came there"
+            kill()
+            Path(gate + ".open").touch()
+            Path(gate + ".open").replace(gate + ".second")  # who comes now need not wait
+            os.close(gates[".second"])
+            _, said = process.communicate(timeout=PATIENCE_S)
+        assert process.returncode == 1
+        summary = "of 18 recordings: 16" if words == FOLDER else "of 17 recordings: 16"
+        assert summary in said
+        assert content(out) == expected
+        # What is done here or there is the same work.
+        code, said = run(place, *words, "--workers", "0")
+    assert code == 1
+    assert "16 done before" in said
+    assert content(out) == expected
+    os.close(gates[""])
+    os.close(gates[".never"])
+
+
+@pytest.mark.slow
+def test_a_recording_that_ends_its_process_costs_itself(place: Path, out: Path) -> None:
+    assert run(place, *FOLDER, "--workers", "1", CRASH="1")[0] == 1
+    expected = content(out)
+    shutil.rmtree(out)
+    with cluster(place, CRASH="1") as (address, _):
+        code, said = run(place, *FOLDER, "--engine", "ray", "--ray-address", address)
+    assert code == 1
+    assert "in/a/12.wav: a process of the Ray cluster ended over it, and so did the next" in said
+    found = content(out)
+    ids = [
+        [json.loads(line)["id"] for line in files.pop("failures.jsonl").splitlines()]
+        for files in (found, expected)
+    ]
+    assert ids[0] == ids[1] == ["in/a/12.wav", "in/a/broken.wav", "in/b/3.wav"]
+    assert found == expected
+
+
+@pytest.mark.slow
+def test_a_model_that_no_node_can_open_ends_the_run(place: Path, out: Path) -> None:
+    with cluster(place, NO_MODEL="1") as (address, _):
+        code, said = run(place, *FOLDER, "--engine", "ray", "--ray-address", address, "--quiet")
+    assert code == 1
+    assert said.startswith("asr: opening the model: a process of the Ray cluster ended over it")
+    assert len(said.splitlines()) == 1
+    assert content(out) == {}
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--engine", "ray", "--workers", "0"), "expected a number from 1 on with --engine ray"),
+        (("--ray-address", "auto"), "--ray-address: expected --engine ray with it"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(
+    words: tuple[str, ...], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["transcribe", "a.wav", *words]) == 2
+    assert message in capsys.readouterr().err
