@@ -1,9 +1,9 @@
-"""A network as an ONNX graph: one fused node for each bidirectional layer, and no loop.
+"""A network as an ONNX graph: one fused node for each recurrent layer, and no loop.
 
 The graph is written out node by node, not traced, so that a layer becomes exactly one operator of
-the ONNX standard (https://onnx.ai/onnx/operators/), with both directions in it and the length of
+the ONNX standard (https://onnx.ai/onnx/operators/), with its directions in it and the length of
 every row as an input. Between the transposes at its ends everything is time-major, [T, B, ...],
-which is the layout those operators have.
+which is the layout those operators have. Cells that the standard does not have are refused.
 
 What the two conventions do not share:
 
@@ -62,10 +62,7 @@ def build_onnx(model: "keras.Model") -> "onnx.ModelProto":
         inputs = layer.input if isinstance(layer.input, list | tuple) else [layer.input]
         write = _WRITERS.get(type(layer).__name__)
         if write is None:
-            known = ", ".join(sorted(_WRITERS))
-            raise ValueError(
-                f"layer {layer.name!r}: expected one of {known}, received {type(layer).__name__}"
-            )
+            raise ValueError(_refusal(layer))
         names[id(layer.output)] = write(graph, layer, [names[id(tensor)] for tensor in inputs])
     (output,) = model.outputs
     graph.add("Transpose", [names[id(output)]], "logits", perm=[1, 0, 2])
@@ -205,12 +202,21 @@ def _input(model: "keras.Model", name: str) -> Any:
     return found[0]
 
 
+def _refusal(layer: Any) -> str:
+    kind = type(layer).__name__
+    if kind in ("ScannedRecurrent", "SelfAttention"):
+        cell = layer.cell if kind == "ScannedRecurrent" else "attention"
+        return f"layer {layer.name!r}: ONNX has no operator for its cell {cell}; Keras is used"
+    return f"layer {layer.name!r}: expected one of {', '.join(sorted(_WRITERS))}, received {kind}"
+
+
 def _write_recurrent(graph: _Graph, layer: Any, inputs: list[str]) -> str:
-    """Adds one bidirectional node, and joins its directions: [T, B, F] to [T, B, 2 * units]."""
+    """Adds one node, and joins its D directions: [T, B, F] to [T, B, D * units]."""
     name, units = layer.name, layer.units
     weights = [np.asarray(array, np.float32) for array in layer.get_weights()]
-    directions = [_CONVERTERS[layer.cell](*weights[start : start + 3]) for start in (0, 3)]
-    kernels, recurrent_kernels, biases = (np.stack(pair) for pair in zip(*directions, strict=True))
+    starts = range(0, len(weights), 3)
+    directions = [_CONVERTERS[layer.cell](*weights[start : start + 3]) for start in starts]
+    kernels, recurrent_kernels, biases = (np.stack(each) for each in zip(*directions, strict=True))
     attributes = {"linear_before_reset": 1} if layer.cell == "gru" else {}
     output = graph.add(
         _OPERATORS[layer.cell],
@@ -221,13 +227,13 @@ def _write_recurrent(graph: _Graph, layer: Any, inputs: list[str]) -> str:
             graph.weight(f"{name}/B", biases),
             inputs[1],  # sequence_lens: the backward direction begins at a row's own last frame
         ],
-        f"{name}/directions",  # [T, 2, B, units]
-        direction="bidirectional",
+        f"{name}/directions",  # [T, D, B, units]
+        direction="bidirectional" if layer.bidirectional else "forward",
         hidden_size=units,
         **attributes,
     )
     graph.add("Transpose", [output], f"{name}/rows", perm=[0, 2, 1, 3])
-    shape = graph.weight(f"{name}/shape", [0, 0, 2 * units], np.int64)  # 0: as it is
+    shape = graph.weight(f"{name}/shape", [0, 0, len(directions) * units], np.int64)  # 0: as it is
     return graph.add("Reshape", [f"{name}/rows", shape], f"{name}/output")
 
 

@@ -1,4 +1,4 @@
-"""A bidirectional recurrent layer that is exact for rows of different lengths.
+"""A recurrent layer, both ways or one way, that is exact for rows of different lengths.
 
 `keras.layers.Bidirectional` hands its backward layer the padding of a short row before the row's
 own last frame, unless a mask forces it off the fused kernels. Here each row is reversed within its
@@ -28,7 +28,7 @@ _KERAS_CELLS = {
 
 @keras.saving.register_keras_serializable(package="bilstm_asr")
 class BidirectionalRecurrent(keras.layers.Layer):
-    """Two recurrent layers over time, one each way, their outputs side by side.
+    """Two recurrent layers over time, one each way, their outputs side by side; or only one.
 
     The weights are those of `keras.layers.Bidirectional` around the same cell, in the same order
     (forward kernel, recurrent kernel, bias, then backward), so either loads the other's.
@@ -39,9 +39,10 @@ class BidirectionalRecurrent(keras.layers.Layer):
     Args:
         units: Width of each direction.
         cell: "lstm", "gru" or "rnn" (the simple recurrent network).
+        bidirectional: Whether there is a direction from the last frame to the first.
         implementation: "keras" runs Keras's own layers; "auto" takes the fast path of
-            `models.fast_lstm` or `models.jax_lstm` where there is one: an LSTM on a CPU, or on
-            JAX. Both give the same numbers. On a GPU, TensorFlow has cuDNN below Keras's own.
+            `models.fast_lstm` or `models.jax_lstm` where there is one: an LSTM both ways on a CPU,
+            or on JAX. Both give the same numbers. On a GPU, TensorFlow has cuDNN below Keras's own.
         precision: Type of the factors of the large matrix products of the fast path, "float32" or
             "bfloat16": faster where the processor multiplies bfloat16, and close rather than
             equal. Weights, sums, gates and states are float32 either way.
@@ -51,7 +52,8 @@ class BidirectionalRecurrent(keras.layers.Layer):
         lengths: Integer tensor [B], valid frames of each row.
 
     Returns:
-        Float tensor [B, T, 2 * units]. Frames beyond a row's length are meaningless.
+        Float tensor [B, T, 2 * units], or [B, T, units] one way. Frames beyond a row's length are
+        meaningless.
     """
 
     def __init__(
@@ -59,6 +61,7 @@ class BidirectionalRecurrent(keras.layers.Layer):
         units: int,
         *,
         cell: Cell = "lstm",
+        bidirectional: bool = True,
         implementation: Implementation = "auto",
         precision: Precision = "float32",
         **kwargs: Any,
@@ -74,31 +77,37 @@ class BidirectionalRecurrent(keras.layers.Layer):
                 raise ValueError(f"{name}: expected one of {known}, received {received!r}")
         self.units = units
         self.cell = cell
+        self.bidirectional = bidirectional
         self.implementation = implementation
         self.precision = precision
         layer = _KERAS_CELLS[cell]
         self.forward_layer = layer(units, return_sequences=True, name=f"forward_{cell}")
-        self.backward_layer = layer(units, return_sequences=True, name=f"backward_{cell}")
+        self.backward_layer = None
+        if bidirectional:
+            self.backward_layer = layer(units, return_sequences=True, name=f"backward_{cell}")
 
     def build(self, sequences_shape: Any, lengths_shape: Any = None) -> None:
-        """Creates both directions' weights for inputs [B, T, F]."""
+        """Creates the weights of every direction for inputs [B, T, F]."""
         del lengths_shape  # one length a row: nothing to build
         self.forward_layer.build(sequences_shape)
-        self.backward_layer.build(sequences_shape)
+        if self.backward_layer is not None:
+            self.backward_layer.build(sequences_shape)
         self.built = True
 
     def call(self, sequences: Any, lengths: Any) -> Any:
-        """Returns [B, T, 2 * units] for [B, T, F] and [B]."""
+        """Returns [B, T, 2 * units], or [B, T, units] one way, for [B, T, F] and [B]."""
         if self._is_fast():
             return self._fast(sequences, lengths)
         ahead = self.forward_layer(sequences)
+        if self.backward_layer is None:
+            return ahead  # padding comes last
         behind = self.backward_layer(reverse_by_length(sequences, lengths))
         return ops.concatenate([ahead, reverse_by_length(behind, lengths)], axis=-1)
 
     def compute_output_shape(self, sequences_shape: Any, lengths_shape: Any = None) -> Any:
-        """Returns [B, T, 2 * units]."""
+        """Returns [B, T, 2 * units], or [B, T, units] one way."""
         del lengths_shape
-        return (*sequences_shape[:-1], 2 * self.units)
+        return (*sequences_shape[:-1], (2 if self.bidirectional else 1) * self.units)
 
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""
@@ -106,6 +115,7 @@ class BidirectionalRecurrent(keras.layers.Layer):
         return config | {
             "units": self.units,
             "cell": self.cell,
+            "bidirectional": self.bidirectional,
             "implementation": self.implementation,
             "precision": self.precision,
         }
@@ -129,6 +139,7 @@ class BidirectionalRecurrent(keras.layers.Layer):
         return (
             self.implementation == "auto"
             and self.cell == "lstm"
+            and self.bidirectional
             and (backend == "jax" or (backend == "tensorflow" and not _has_gpu()))
         )
 

@@ -33,11 +33,12 @@ def write_card(
     compute_s = sum(entry["elapsed_s"] for entry in history)
     sources = ", ".join(Path(path).name for path in recipe.data.train)
     model, features = recipe.model, recipe.features
+    ways = "bidirectional" if model.bidirectional else "unidirectional"
     return f"""# {model.cell.upper()} speech recognizer, {recipe.text.language}
 
 | | |
 |---|---|
-| network | {model.num_layers} × {model.units} bidirectional {model.cell}, CTC, \
+| network | {model.num_layers} × {model.units} {ways} {model.cell}, CTC, \
 {num_parameters:,} parameters |
 | features | {features.n_mfcc} MFCC, {features.deltas} orders of deltas, \
 {features.stack} frames a step |

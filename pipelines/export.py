@@ -21,6 +21,7 @@ from asr.files import replacing, write_text
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
+    import onnx
 
     from asr.bundle import Bundle
     from asr.manifest import Utterance
@@ -117,6 +118,7 @@ def export(
     import_onnxruntime()
     model = load_network(bundle.folder)
     _compute_in_float32(model)
+    graph = _build_graph(model, bundle)
     made_from = digest(bundle.folder / NETWORK_FILE)
     speech = _read(bundle, utterances, max_audio_s) if utterances else _generate(bundle)
     width = {
@@ -128,7 +130,7 @@ def export(
     # Beside their place, since a rename is whole within one file system only.
     with tempfile.TemporaryDirectory(dir=bundle.folder, prefix=_ASIDE) as name:
         folder = Path(name)
-        precisions = _write_networks(model, folder, bundle)
+        precisions = _write_networks(graph, folder)
         networks: dict[str, Network] = {"keras": KerasNetwork(model)}
         networks |= {key: OnnxNetwork(folder / ONNX_FILES[key], **width) for key in precisions}
         step = step_s(bundle.features)
@@ -214,17 +216,22 @@ def _compute_in_float32(model: "Any") -> None:
             layer.precision = "float32"
 
 
-def _write_networks(model: "Any", folder: Path, bundle: "Bundle") -> "list[Precision]":
+def _build_graph(model: "Any", bundle: "Bundle") -> "onnx.ModelProto":
+    from models.onnx_graph import build_onnx
+
+    try:
+        return build_onnx(model)
+    except ValueError as error:
+        raise BundleError(f"{bundle.folder / NETWORK_FILE}: cannot be exported: {error}") from None
+
+
+def _write_networks(graph: "onnx.ModelProto", folder: Path) -> "list[Precision]":
     """Writes the ONNX files; returns which there are."""
     import onnx
 
     from asr.onnx_network import ONNX_FILES
-    from models.onnx_graph import build_onnx, can_quantise, quantise, store_in_16_bits
+    from models.onnx_graph import can_quantise, quantise, store_in_16_bits
 
-    try:
-        graph = build_onnx(model)
-    except ValueError as error:
-        raise BundleError(f"{bundle.folder / NETWORK_FILE}: cannot be exported: {error}") from None
     # Half the size where the weights are those of a compact model; else nothing changes.
     onnx.save(store_in_16_bits(graph), folder / ONNX_FILES["float32"])
     if not can_quantise(graph):

@@ -20,7 +20,7 @@ MEMBERS = ("config.json", "metadata.json", "model.weights.h5")
 CLASSES = frozenset(
     {
         *("Functional", "InputLayer", "Dense", "Dropout", "LayerNormalization", "Add"),
-        *("BidirectionalRecurrent", "DTypePolicy"),
+        *("BidirectionalRecurrent", "ScannedRecurrent", "SelfAttention", "DTypePolicy"),
         *("GlorotUniform", "Orthogonal", "Ones", "Zeros"),
         *("__keras_tensor__", "__tensor__", "__tuple__"),
     }
@@ -28,7 +28,7 @@ CLASSES = frozenset(
 MODULES = frozenset(
     {
         *("keras", "keras.layers", "keras.initializers", "keras.src.models.functional"),
-        *("builtins", "models.recurrent"),
+        *("builtins", "models.recurrent", "models.cells.layer", "models.cells.attention"),
     }
 )
 
@@ -38,7 +38,10 @@ _SMALL_BYTES = 64_000_000
 # Rounded weights (`pipelines.compact`) shrink to about half; settings to a tenth, and are short.
 _MAX_RATIO = 8
 _SMALL_MEMBER = 1_000_000
-_RECURRENT_GATES = 2 * 4  # both directions of an LSTM
+# Matrices [inputs + units, units] of a direction, by cell; what is not here has at most a grid's.
+_GATES = {"rnn": 1, "clockwork": 1, "gru": 3, "lstm-1997": 3, "coupled": 3, "lstm": 4}
+_MOST_GATES = 12
+_ATTENTION_MATRICES = 13  # [inputs, width], as large as its feed-forward part altogether
 
 
 def check_keras_file(path: Path) -> None:
@@ -84,12 +87,15 @@ def _check_size(config: Any, weights_bytes: int) -> None:
     for table in _tables(config):
         if "class_name" in table:
             _check_class(table)
-    recurrent, dense = list(_units(config, recurrent=True)), sorted(_units(config, recurrent=False))
+    recurrent, dense = list(_recurrent(config)), sorted(_widths(config, "Dense", "units"))
+    attention = list(_widths(config, "SelfAttention", "width"))
     # The widest dense layer is the output, which nothing else takes in.
-    widths = [1, *_numbers(config, "batch_shape"), *(2 * units for units in recurrent)]
+    widths = [1, *_numbers(config, "batch_shape"), *attention]
+    widths += [directions * units for units, directions, _ in recurrent]
     widest = max(*widths, *dense[:-1], 1)
     # A recurrent layer has its own state as an input too.
-    needed = sum(_RECURRENT_GATES * (widest + units) * units for units in recurrent)
+    needed = sum(count * gates * (widest + units) * units for units, count, gates in recurrent)
+    needed += sum(_ATTENTION_MATRICES * widest * width for width in attention)
     needed = 4 * (needed + sum(widest * units for units in dense))
     if needed > max(_SMALL_BYTES, _SLACK * weights_bytes):
         raise ValueError(
@@ -97,13 +103,23 @@ def _check_size(config: Any, weights_bytes: int) -> None:
         )
 
 
-def _units(config: Any, *, recurrent: bool) -> Iterator[int]:
-    """Yields the width of every recurrent layer, or of every dense one."""
+def _recurrent(config: Any) -> Iterator[tuple[int, int, int]]:
+    """Yields the units, directions and gates of every recurrent layer."""
     for table in _tables(config):
         options = table.get("config")
-        is_dense = table.get("class_name") == "Dense"
-        if isinstance(options, dict) and "units" in options and is_dense != recurrent:
-            yield from _numbers({"units": options["units"]}, "units")
+        if isinstance(options, dict) and "units" in options and table.get("class_name") != "Dense":
+            directions = 1 if options.get("bidirectional") is False else 2
+            gates = _GATES.get(str(options.get("cell")), _MOST_GATES)
+            for units in _numbers({"units": options["units"]}, "units"):
+                yield units, directions, gates
+
+
+def _widths(config: Any, class_name: str, key: str) -> Iterator[int]:
+    """Yields the width of every layer of a class."""
+    for table in _tables(config):
+        options = table.get("config")
+        if table.get("class_name") == class_name and isinstance(options, dict) and key in options:
+            yield from _numbers({key: options[key]}, key)
 
 
 def _numbers(config: Any, name: str) -> Iterator[int]:

@@ -122,7 +122,9 @@ def load_network(folder: Path) -> "keras.Model":
     import_backend()
     import keras
 
-    import models.recurrent  # noqa: F401  registers the layer the file names
+    import models.cells.attention
+    import models.cells.layer
+    import models.recurrent  # noqa: F401  all three register layers that the file may name
 
     try:
         return keras.saving.load_model(path, compile=False, safe_mode=True)

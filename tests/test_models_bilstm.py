@@ -23,6 +23,8 @@ NETWORKS = {
         units=6, num_layers=2, input_units=12, layer_norm=True, residual=True
     ),
     "stock": BiLSTMOptions(units=6, num_layers=2, implementation="keras"),
+    "one way": BiLSTMOptions(units=6, num_layers=2, bidirectional=False),
+    "grid": BiLSTMOptions(units=6, num_layers=2, cell="grid"),
 }
 
 
@@ -130,6 +132,12 @@ def test_the_trained_loss_is_nats_a_label(rng: np.random.Generator) -> None:
         ({"dropout": 1.0}, "below 1"),
         ({"precision": "float16"}, "bfloat16"),
         ({"precision": "bfloat16", "cell": "gru"}, "float32"),
+        ({"precision": "bfloat16", "bidirectional": False}, "lstm one way"),
+        ({"implementation": "keras", "cell": "grid"}, "no layer of the cell grid"),
+        ({"num_modules": 0}, "at least 1"),
+        ({"cell": "clockwork", "units": 6}, "num_modules: expected a divisor of 6"),
+        ({"cell": "clockwork", "units": 64, "num_modules": 32}, "at most 31, received 32"),
+        ({"cell": "attention", "units": 6, "num_heads": 5}, "num_heads: expected a divisor of 12"),
     ],
 )
 def test_options_out_of_range_are_refused(wrong: dict[str, Any], said: str) -> None:

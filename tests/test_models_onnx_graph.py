@@ -10,12 +10,12 @@ import onnx
 import onnxruntime
 import pytest
 
-from models.bilstm import CELLS, BiLSTMOptions, build_bilstm
+from models.bilstm import CELLS, KERAS_CELLS, BiLSTMOptions, build_bilstm
 from models.onnx_graph import build_onnx, can_quantise, quantise
 
 F, V = 5, 4
 LENGTHS = np.array([9, 1, 6], np.int32)
-KINDS: tuple[Any, ...] = CELLS
+KINDS = KERAS_CELLS
 PLAIN = BiLSTMOptions(units=6, num_layers=2)
 
 NETWORKS = {
@@ -24,6 +24,10 @@ NETWORKS = {
         f"{cell} with all parts": BiLSTMOptions(
             units=6, num_layers=3, cell=cell, input_units=12, layer_norm=True, residual=True
         )
+        for cell in KINDS
+    },
+    **{
+        f"{cell} one way": BiLSTMOptions(units=6, num_layers=2, cell=cell, bidirectional=False)
         for cell in KINDS
     },
     "one layer": BiLSTMOptions(units=3, num_layers=1),
@@ -111,6 +115,13 @@ def stranger(layer: keras.layers.Layer) -> keras.Model:
 def test_what_it_does_not_know_is_named(layer: keras.layers.Layer, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         build_onnx(stranger(layer))
+
+
+@pytest.mark.parametrize("cell", [cell for cell in CELLS if cell not in KINDS])
+def test_a_cell_that_onnx_does_not_have_is_named(cell: Any) -> None:
+    network = build_bilstm(BiLSTMOptions(units=4, cell=cell), num_features=F, vocab_size=V)
+    with pytest.raises(ValueError, match=f"ONNX has no operator for its cell {cell}; Keras is"):
+        build_onnx(network)
 
 
 def test_a_network_without_features_is_refused() -> None:

@@ -56,6 +56,22 @@ def test_a_row_does_not_depend_on_its_padding(
         )
 
 
+@pytest.mark.parametrize("cell", CELLS)
+def test_one_way_it_is_the_forward_half(cell: str, rng: np.random.Generator) -> None:
+    sequences = rng.normal(size=(3, 7, 5)).astype(np.float32)
+    lengths = np.array([7, 1, 4], np.int32)
+    both = _layer(cell, sequences)
+    one = BidirectionalRecurrent(4, cell=cell, bidirectional=False)  # type: ignore[arg-type]
+    one.build(sequences.shape)
+    one.set_weights(both.get_weights()[:3])
+    outputs = ops.convert_to_numpy(one(sequences, lengths))
+    halves = ops.convert_to_numpy(both(sequences, lengths))
+    assert outputs.shape == one.compute_output_shape(sequences.shape) == (3, 7, 4)
+    for row, length in enumerate(lengths):
+        np.testing.assert_allclose(outputs[row, :length], halves[row, :length, :4], atol=1e-5)
+    assert BidirectionalRecurrent.from_config(one.get_config()).backward_layer is None
+
+
 ROWS = {
     "one row": [11],
     "three rows": [11, 2, 6],

@@ -176,6 +176,22 @@ def test_a_layer_it_cannot_write_is_named(model: Path) -> None:
     assert written(model) == set()
 
 
+def test_a_cell_that_onnx_does_not_have_is_named_before_anything_is_read(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save(model, cell="peephole")
+    write_manifest(
+        tmp_path / "m.jsonl",
+        [Utterance(id="a", audio=tmp_path / "missing.wav", duration_s=1.0, text="a")],
+    )
+    assert cli.main(["export", str(model), "--manifest", str(tmp_path / "m.jsonl")]) == 1
+    assert capsys.readouterr().err.endswith(
+        "ONNX has no operator for its cell peephole; Keras is used\n"
+    )
+    assert written(model) == set()
+    assert type(load_recognizer(model).network).__name__ == "KerasNetwork"
+
+
 def test_without_onnx_the_extra_is_named(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: name != "onnx" or None)
     with pytest.raises(MissingExtraError, match=r"'bilstm-asr\[train\]'"):

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asr.errors import BundleError
-from models.bilstm import BiLSTMOptions, build_bilstm
+from models.bilstm import CELLS, BiLSTMOptions, build_bilstm
 from pipelines.keras_file import CLASSES, MEMBERS, check_keras_file
 from pipelines.network import load_network
 
@@ -72,6 +72,10 @@ def refusal(path: Path) -> str:
         BiLSTMOptions(units=1, num_layers=1),
         BiLSTMOptions(units=2, num_layers=8, cell="rnn", dropout=0.0),
         BiLSTMOptions(units=320, num_layers=2, cell="gru"),
+        BiLSTMOptions(units=256, num_layers=6, cell="rnn", bidirectional=False),
+        BiLSTMOptions(units=128, num_layers=2, cell="grid"),
+        BiLSTMOptions(units=128, num_layers=2, cell="attention"),
+        *(BiLSTMOptions(units=4, cell=cell) for cell in CELLS),
     ],
     ids=repr,
 )
@@ -123,6 +127,18 @@ def test_layers_without_weights_to_fill_them_are_not_built(
     saved: Path, tmp_path: Path, units: int
 ) -> None:
     path = with_config(saved, tmp_path / "model.keras", set_units(units))
+    assert "its layers would take up to" in refusal(path)
+
+
+@pytest.mark.parametrize("cell", ["clockwork", "grid", "attention"])
+def test_nor_are_those_of_other_cells(cell: Any, tmp_path: Path) -> None:
+    def change(table: dict[str, Any]) -> None:
+        options = table["config"]
+        options.update({key: 10**6 for key in ("units", "width") if key in options})
+
+    options = BiLSTMOptions(units=4, num_layers=1, cell=cell)
+    build_bilstm(options, num_features=4, vocab_size=3).save(tmp_path / "fine.keras")
+    path = with_config(tmp_path / "fine.keras", tmp_path / "model.keras", change)
     assert "its layers would take up to" in refusal(path)
 
 

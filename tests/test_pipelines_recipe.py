@@ -13,7 +13,7 @@ from asr.decoding import DecodingOptions
 from asr.errors import OptionsError
 from asr.features import FeatureOptions
 from asr.text import TextOptions
-from models.bilstm import BiLSTMOptions
+from models.bilstm import CELLS, BiLSTMOptions
 from pipelines.recipe import (
     SHIPPED,
     AugmentOptions,
@@ -179,6 +179,18 @@ def test_what_is_out_of_range_is_refused(table: str, key: str, value: object) ->
     assert "r.toml" in message
     assert f"[{table}]" in message
     assert key in message
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_a_recipe_may_name_any_cell(cell: str) -> None:
+    tables: Any = {"data": DATA, "model": {"cell": cell, "bidirectional": False}}
+    assert read_recipe(tables, where="r.toml").to_table()["model"]["cell"] == cell
+
+
+def test_an_unknown_cell_is_answered_with_the_known_ones() -> None:
+    message = problem({"data": DATA, "model": {"cell": "elman"}})
+    assert "received 'elman'" in message
+    assert all(repr(cell) in message for cell in CELLS)
 
 
 def test_relative_paths_start_at_the_recipe(tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""The cells of the literature beside the standard ones: one scan for all recurrent ones."""
