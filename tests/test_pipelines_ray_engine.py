@@ -7,17 +7,27 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from asr.audio import SAMPLE_RATE, write_wav
 from asr.bundle import write_settings
+from asr.manifest import Utterance
 from asr.vocabulary import Vocabulary
-from pipelines import cli
+from pipelines import cli, ray_engine
+from pipelines.hearing import Heard, Job
+from pipelines.inputs import Recording
+
+Task = partial[Any]
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -278,3 +288,91 @@ def test_what_makes_no_sense_is_refused(
 ) -> None:
     assert cli.main(["transcribe", "a.wav", *words]) == 2
     assert message in capsys.readouterr().err
+
+
+class LostTaskError(Exception):
+    """What a cluster says of a task that it has lost."""
+
+
+class PretendedRay(ModuleType):
+    """Ray in this process: it loses tasks as it was told, and says which it had."""
+
+    def __init__(self, losses: Iterator[bool]) -> None:
+        super().__init__("ray")
+        self.exceptions = SimpleNamespace(
+            RayTaskError=ZeroDivisionError, RayError=LostTaskError, OutOfMemoryError=MemoryError
+        )
+        self.cloudpickle = SimpleNamespace(dumps=self._jobs_name, loads=lambda _: self._job)
+        self.tasks: list[tuple[tuple[str, ...], bool]] = []
+        self._losses = losses
+
+    def _jobs_name(self, job: Job) -> bytes:
+        self._job = job
+        return repr(id(self)).encode()
+
+    def init(self, **_: object) -> None:
+        pass
+
+    def shutdown(self) -> None:
+        pass
+
+    def cluster_resources(self) -> dict[str, float]:
+        return {"CPU": 2.0}
+
+    def remote(self, **_: object) -> Callable[[Callable[..., object]], SimpleNamespace]:
+        return lambda function: SimpleNamespace(remote=partial(partial, function))
+
+    def wait(self, tasks: list[Task], timeout: float) -> tuple[list[Task], list[Task]]:
+        del timeout
+        return tasks[-1:], tasks[:-1]
+
+    def get(self, task: Task) -> object:
+        if len(task.args) == 3:  # it hears something
+            lost = next(self._losses, False)
+            self.tasks.append((tuple(one.name for one in task.args[2]), lost))
+            if lost:
+                raise LostTaskError
+        return task()
+
+
+@settings(max_examples=60)
+@given(
+    sizes=st.lists(st.integers(1, 3), max_size=5),
+    losses=st.lists(st.booleans(), max_size=25),
+)
+def test_whatever_is_lost_each_recording_is_heard_or_has_failed_alone(
+    sizes: list[int], losses: list[bool]
+) -> None:
+    parts = [[recording(f"{n}{k}") for k in range(size)] for n, size in enumerate(sizes)]
+    ray = PretendedRay(iter(losses))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "ray", ray)
+        for name in ("cloudpickle", "exceptions"):
+            patch.setitem(sys.modules, f"ray.{name}", getattr(ray, name))
+        patch.setattr(ray_engine, "hear", heard_by_name)
+        engine = ray_engine.RayCluster(Job(open=cast("Any", object), forms=()))
+        done = list(engine.hear(iter(parts)))
+    assert sorted([one.name for one in part] for part, _ in done) == [
+        [one.name for one in part] for part in parts
+    ]
+    for part, heard in done:
+        whole = tuple(one.name for one in part)
+        for one, became in zip(part, heard, strict=True):
+            turns = [(names, lost) for names, lost in ray.tasks if one.name in names]
+            assert [lost for _, lost in turns[:-1]] == [True] * (len(turns) - 1)
+            alone = (one.name,)
+            assert [names for names, _ in turns] == [whole, whole, alone][: len(turns)]
+            if became.failure:
+                assert turns[-1] == (alone, True)
+                assert len(turns) == (2 if whole == alone else 3)
+            else:
+                assert (became.text, turns[-1][1]) == (one.name, False)
+
+
+def recording(name: str) -> Recording:
+    return Recording(utterance=Utterance(id=name, audio=Path(name), duration_s=1.0), name=name)
+
+
+def heard_by_name(job: Job, recognizer: object, part: Sequence[Recording]) -> list[Heard]:
+    del job, recognizer
+    return [Heard(text=one.name) for one in part]
