@@ -245,6 +245,20 @@ def test_the_model_opens_and_recognises(trained: Trained, speech: Path) -> None:
     assert type(recognizer.network).__name__ == "OnnxNetwork"
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("cell", ["depth-gated", "attention"])
+def test_a_cell_without_an_operator_in_onnx_is_trained_and_left_to_keras(
+    cell: str, speech: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tables: Any = {"model": {"cell": cell, "num_layers": 2}, "training": {"epochs": 1}}
+    result = train(recipe_of(speech, **tables), tmp_path / "run", cache=speech / "cache")
+    said = [line for line in capsys.readouterr().err.splitlines() if "not exported" in line]
+    assert len(said) == 1
+    assert said[0].endswith(f"ONNX has no operator for its cell {cell}; Keras is used")
+    recognizer = load_recognizer(result.model_folder)
+    assert type(recognizer.network).__name__ == "KerasNetwork"
+
+
 def test_an_export_that_fails_costs_no_training(
     trained: Trained, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
