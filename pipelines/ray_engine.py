@@ -9,11 +9,13 @@ import contextlib
 import functools
 import logging
 import os
+import socket
 import time
 from collections import deque
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 
 from asr.errors import AsrError, MissingExtraError
 from pipelines.engines import HeardPart, Part, portable
@@ -25,6 +27,7 @@ from pipelines.recognition import BatchRecognizer
 _TURNS_PER_WORKER = 2
 _LOOK_AT_CLUSTER_EVERY_S = 2.0
 _MAX_LOSSES = 2
+_PATIENCE_S = 10.0
 
 
 class RayCluster:
@@ -59,6 +62,7 @@ class RayCluster:
             MissingExtraError: Ray is not installed.
         """
         ray = _ray()
+        _look_for(self._address or os.environ.get("RAY_ADDRESS", ""))
         _join(ray, self._address)
         try:
             tasks = _Tasks(ray, self._job, self._threads)
@@ -239,6 +243,25 @@ def _ray() -> Any:
             f"--engine ray needs Ray ({error}): pip install 'bilstm-asr[ray]'"
         ) from None
     return ray
+
+
+def _look_for(address: str) -> None:
+    """Refuses an address where nothing answers: Ray itself would try for minutes.
+
+    Raises:
+        AsrError: Nothing answers.
+    """
+    try:
+        parts = urlsplit(address if "://" in address else f"//{address}")
+        place = (parts.hostname, parts.port)
+    except ValueError:  # what it is then, Ray says
+        return
+    if None in place:  # such as `auto`
+        return
+    try:
+        socket.create_connection(place, timeout=_PATIENCE_S).close()
+    except OSError as error:
+        raise AsrError(f"no Ray cluster answers at {address}: {error}") from None
 
 
 def _join(ray: Any, address: str | None) -> None:

@@ -4,6 +4,7 @@ import json
 import os
 import select
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -21,6 +22,7 @@ from hypothesis import strategies as st
 
 from asr.audio import SAMPLE_RATE, write_wav
 from asr.bundle import write_settings
+from asr.errors import AsrError
 from asr.manifest import Utterance
 from asr.vocabulary import Vocabulary
 from pipelines import cli, ray_engine
@@ -288,6 +290,21 @@ def test_what_makes_no_sense_is_refused(
 ) -> None:
     assert cli.main(["transcribe", "a.wav", *words]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_an_address_where_nothing_answers_is_one_line() -> None:
+    job = Job(open=cast("Any", object), forms=())
+    with socket.socket() as deaf, pytest.MonkeyPatch.context() as patch:
+        deaf.bind(("127.0.0.1", 0))  # and it does not listen
+        address = f"127.0.0.1:{deaf.getsockname()[1]}"
+        for prefix in ("", "ray://"):
+            engine = ray_engine.RayCluster(job, address=prefix + address)
+            with pytest.raises(AsrError, match=f"no Ray cluster answers at {prefix}{address}: "):
+                next(engine.hear(iter([])))
+        patch.setenv("RAY_ADDRESS", address)
+        engine = ray_engine.RayCluster(job)
+        with pytest.raises(AsrError, match="no Ray cluster answers at 127"):
+            next(engine.hear(iter([])))
 
 
 class LostTaskError(Exception):
