@@ -13,6 +13,7 @@ import threading
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from typing import Protocol
@@ -115,10 +116,6 @@ class Processes:
 
     def _drive(self, worker: "_Worker", parts: Iterator[Part]) -> None:
         """Gives a process one part after another, until there are no more."""
-        # A process begins with the mask of the thread that starts it: an interrupt from the
-        # terminal, which goes to all, is not to end one that has not learnt to ignore it yet.
-        if hasattr(signal, "pthread_sigmask"):
-            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
             while not self._closing.is_set():
                 with self._taking:
@@ -205,6 +202,7 @@ class _Worker:
             raise _DeathError(f"the process that heard it ended {self._how_it_ended()}") from None
 
     def _start(self) -> None:
+        _leave_interrupts_out()
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
         self._process = context.Process(target=_serve, args=(theirs, self._job), daemon=True)
@@ -233,6 +231,18 @@ class _Worker:
         except ValueError:
             name = f"signal {-code}"
         return f"by {name}" + (", as for want of memory" if name == "SIGKILL" else "")
+
+
+def _leave_interrupts_out() -> None:
+    """Lets no process that this thread starts be ended by an interrupt from the terminal.
+
+    That goes to all of them, and one that has just begun has not learnt to ignore it yet; but it
+    begins with the mask of the thread that starts it.
+    """
+    if hasattr(signal, "pthread_sigmask"):
+        # The tracker that comes with the first process would take the mask away.
+        resource_tracker.ensure_running()
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
 
 
 def portable(recording: Recording) -> Recording:
