@@ -83,6 +83,9 @@ def full_disk(left):
         return write(handle, data)
     write, os.write = os.write, counted
 
+if __name__ == "__mp_main__" and signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, []):
+    print("an interrupt would end this process", file=sys.stderr)
+
 if __name__ == "__main__":
     chunks.MAX_RECORDINGS = 3
     network.load_recognizer = listener
@@ -254,6 +257,7 @@ def test_the_screen_shows_them_in_order_whoever_hears_them(place: Path) -> None:
     assert alone.returncode == beside.returncode == 1
     assert alone.stdout == beside.stdout
     assert len(alone.stdout.splitlines()) == 16
+    assert "an interrupt would end" not in beside.stderr
     assert list((place / "in").rglob(".asr")) == []
 
 
