@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from asr.errors import MissingExtraError, OptionsError
 from pipelines.choices import add_choices, choices_of
+from pipelines.default_model import DEFAULT_MODEL, open_model
 from pipelines.usage import UsageError
 
 if TYPE_CHECKING:
@@ -50,7 +51,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = DESCRIPTION
     parser.epilog = EXAMPLES
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("--model", required=True, help="a model's name, its folder, or a run's")
+    parser.add_argument(
+        "--model", help=f"default: {DEFAULT_MODEL}; a model's name, its folder, or a run's"
+    )
     parser.add_argument(
         "--engine", choices=("auto", "onnx", "keras"), default="auto", help="as of asr transcribe"
     )
@@ -144,14 +147,14 @@ def run(arguments: argparse.Namespace) -> int:
     token = read_token(arguments.token_file)
     is_local = is_loopback(arguments.host)
     options = _options(arguments, token=token, is_local=is_local)
-    from asr.bundle import open_bundle
     from pipelines.network import load_recognizer
 
     with closing(listen_on(arguments.host, arguments.port)) as listener:
+        bundle = open_model(arguments.model)
         recognizer = load_recognizer(
-            arguments.model, engine=arguments.engine, threads=arguments.threads, choices=choices
+            bundle.folder, engine=arguments.engine, threads=arguments.threads, choices=choices
         )
-        service = Service(recognizer, name=open_bundle(arguments.model).name, options=options)
+        service = Service(recognizer, name=bundle.name, options=options)
         if not is_local and token is None:
             print("asr: anyone who reaches it may ask; --token-file limits that", file=sys.stderr)
         print(f"asr: listening on {address_of(listener)}", file=sys.stderr, flush=True)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipelines.choices import add_choices, choices_of
+from pipelines.default_model import DEFAULT_MODEL, open_model
 from pipelines.usage import UsageError
 
 if TYPE_CHECKING:
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
     from pipelines.engines import Engine
     from pipelines.network import Engine as NetworkEngine
     from pipelines.outputs import Output
-
-DEFAULT_MODEL = "en-read"
 
 DESCRIPTION = """\
 Turns recordings into text. What to transcribe may be recordings, folders of
@@ -180,7 +179,7 @@ def run(arguments: argparse.Namespace) -> int:
         root=arguments.root,
         channels=arguments.channels,
     )
-    bundle = _bundle(arguments.model)
+    bundle = open_model(arguments.model)
     output = make_output(
         output=arguments.output,
         output_dir=arguments.output_dir,
@@ -226,26 +225,6 @@ def _check_shown(arguments: argparse.Namespace, forms: Sequence[str]) -> None:
         raise UsageError("--character-times: expected --output-format json, or -o NAME.json")
     if arguments.n_best > 1 and not {"json", "jsonl"} & set(forms):
         raise UsageError("--n-best: expected JSON to write them to: --output-format json")
-
-
-def _bundle(name: str | None) -> "Bundle":
-    """Opens a model's settings; the network is left to whatever computes it.
-
-    Raises:
-        BundleError: There is no such model, or it is broken.
-    """
-    from asr.bundle import list_bundles, name_of, open_bundle
-    from asr.errors import BundleError
-
-    if name is None and not Path(DEFAULT_MODEL).is_dir():
-        installed = [name_of(folder) for folder in list_bundles()]
-        if DEFAULT_MODEL not in installed:
-            known = f"installed are: {', '.join(installed)}" if installed else "none is installed"
-            raise BundleError(
-                f"the model {DEFAULT_MODEL}, which is taken if none is named, is not installed "
-                f"({known}); --model names one of those, or the folder of another"
-            )
-    return open_bundle(name or DEFAULT_MODEL)
 
 
 def _engine(
