@@ -83,10 +83,11 @@ if __name__ == "__main__":
 
 # Two nodes of one core each; the second is killed when a line comes, and a line says that it was.
 CLUSTER = """
-import json, sys
+import json, os, sys
 from ray.cluster_utils import Cluster
 
 folder, gate = sys.argv[1:]
+os.mkdir(os.path.join(folder, "ray"))
 about = {"num_cpus": 1, "object_store_memory": 100_000_000}
 cluster = Cluster(
     initialize_head=True,
@@ -176,7 +177,8 @@ def cluster(
         tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as folder,
         subprocess.Popen(
             [sys.executable, "-c", CLUSTER, folder, gate],
-            env=environment(place, {"RAY_USAGE_STATS_ENABLED": "0", **more}),
+            # Where it notes its address, it expects a folder that other clusters have made.
+            env=environment(place, {"RAY_USAGE_STATS_ENABLED": "0", "RAY_TMPDIR": folder, **more}),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

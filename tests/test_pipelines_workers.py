@@ -13,10 +13,12 @@ from pipelines.workers import worker_processes
 ROOT = Path(__file__).resolve().parent.parent
 
 PROGRAM = """
-import sys, threading
+import signal, sys, threading
 from pipelines.workers import worker_processes
 
 if __name__ == "__main__":
+    # What a shell starts in the background ignores it, and so would this.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with worker_processes(2) as pool:
         pool.submit(print, "ready", flush=True).result()
         threading.Event().wait()
