@@ -7,7 +7,25 @@ from keras import ops
 from models.cells.cell import Cell, States, gates
 
 
-class LSTM1997(Cell):
+class _ThreeGates(Cell):
+    """A cell with the gates i, g, o, and no more than their kernels and biases."""
+
+    first_biases = (0.0, 0.0, 0.0)
+    """What the gates' biases begin at."""
+
+    def build(self, sequences_shape: Any, lower_shape: Any = None) -> None:
+        """Creates W, U and b; see `Cell.build`."""
+        del lower_shape
+        self._add_kernels(sequences_shape[-1], self.first_biases)
+        self.built = True
+
+    def num_parameters(self, num_inputs: int, *, is_lowest: bool = True) -> int:
+        """Returns 3 units (F + units + 1)."""
+        del is_lowest
+        return 3 * self.units * (num_inputs + self.units + 1)
+
+
+class LSTM1997(_ThreeGates):
     """The LSTM as it was first: input and output gates, and a memory that keeps everything.
 
     Hochreiter and Schmidhuber, "Long short-term memory", 1997:
@@ -23,17 +41,6 @@ class LSTM1997(Cell):
 
     Parameters: 3 units (F + units + 1), the gates in the order i, g, o.
     """
-
-    def build(self, sequences_shape: Any, lower_shape: Any = None) -> None:
-        """Creates W, U and b; see `Cell.build`."""
-        del lower_shape
-        self._add_kernels(sequences_shape[-1], (0.0, 0.0, 0.0))
-        self.built = True
-
-    def num_parameters(self, num_inputs: int, *, is_lowest: bool = True) -> int:
-        """Returns 3 units (F + units + 1)."""
-        del is_lowest
-        return 3 * self.units * (num_inputs + self.units + 1)
 
     def step(self, frame: tuple[Any, ...], states: States, position: Any, weight: Any) -> States:
         """Returns h_t and c_t; see `Cell.step`."""
@@ -85,7 +92,7 @@ class Peephole(Cell):
         return ops.sigmoid(z_o + self.output_peephole * c) * ops.tanh(c), c
 
 
-class Coupled(Cell):
+class Coupled(_ThreeGates):
     """The LSTM that forgets exactly as much as it takes in.
 
     "CIFG" of Greff et al., "LSTM: a search space odyssey", 2017:
@@ -99,16 +106,7 @@ class Coupled(Cell):
     Parameters: 3 units (F + units + 1), the gates in the order i, g, o.
     """
 
-    def build(self, sequences_shape: Any, lower_shape: Any = None) -> None:
-        """Creates W, U and b; see `Cell.build`."""
-        del lower_shape
-        self._add_kernels(sequences_shape[-1], (-1.0, 0.0, 0.0))
-        self.built = True
-
-    def num_parameters(self, num_inputs: int, *, is_lowest: bool = True) -> int:
-        """Returns 3 units (F + units + 1)."""
-        del is_lowest
-        return 3 * self.units * (num_inputs + self.units + 1)
+    first_biases = (-1.0, 0.0, 0.0)
 
     def step(self, frame: tuple[Any, ...], states: States, position: Any, weight: Any) -> States:
         """Returns h_t and c_t; see `Cell.step`."""
