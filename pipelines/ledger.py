@@ -14,6 +14,7 @@ from asr.manifest import to_json_line
 from pipelines.hearing import Heard
 from pipelines.inputs import Recording
 from pipelines.journal import Journal
+from pipelines.staging import Staging
 from pipelines.stamps import Stamp
 
 NAMING = frozenset({"ctm", "trn", "jsonl"})
@@ -113,6 +114,24 @@ class Ledger:
         """Notes a file about all recordings."""
         if self.files.get(name) != stamp:
             self._note({"files": {name: stamp}})
+
+    def replace_file(self, name: str, content: Iterable[bytes], staging: Staging) -> None:
+        """Puts a file into its place, unless it lies there as it would be.
+
+        Args:
+            name: What it is called where `staging` puts it.
+            content: Its bytes.
+            staging: Where it waits until it is told of.
+
+        Raises:
+            OSError: It could not be written.
+        """
+        old = self.files.get(name)
+        stamp = staging.stage(name, content)
+        if old is not None and old.sha256 == stamp.sha256 and old.fits(staging.place(name)):
+            return  # what was staged goes with the rest
+        self.add_file(name, stamp)
+        staging.release(name)
 
     def lines(self, keys: Iterable[Key]) -> Iterator[str]:
         """Yields the lines that outputs consist of."""

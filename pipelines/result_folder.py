@@ -116,12 +116,7 @@ class ResultFolder(Output):
             path.unlink(missing_ok=True)
             return
         lines = [self._failure_line(one) for one in failed]
-        old = self._ledger.files.get(FAILURES_FILE)
-        stamp = self._staging.stage(FAILURES_FILE, lines)
-        if old is not None and old.sha256 == stamp.sha256 and old.fits(path):
-            return  # what was staged goes with the rest
-        self._ledger.add_file(FAILURES_FILE, stamp)
-        self._staging.release(FAILURES_FILE)
+        self._ledger.replace_file(FAILURES_FILE, lines, self._staging)
 
     def __exit__(
         self,

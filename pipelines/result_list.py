@@ -83,14 +83,8 @@ class ResultList(Output):
 
     def finish(self, *, complete: bool) -> None:
         """Puts the file together, if nothing is missing."""
-        if not complete:
-            return
-        stamp = self._staging.stage(self._path.name, self._lines())
-        old = self._ledger.files.get(self._path.name)
-        if old is not None and old.sha256 == stamp.sha256 and old.fits(self._path):
-            return  # what was staged goes with the rest
-        self._ledger.add_file(self._path.name, stamp)
-        self._staging.release(self._path.name)
+        if complete:
+            self._ledger.replace_file(self._path.name, self._lines(), self._staging)
 
     def __exit__(
         self,

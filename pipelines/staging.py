@@ -56,9 +56,13 @@ class Staging:
             raise
         return Stamp(status.st_size, status.st_mtime_ns, status.st_ino, digest.hexdigest())
 
+    def place(self, name: str) -> Path:
+        """Returns where a file of this name is put."""
+        return self._root / name
+
     def release(self, name: str) -> None:
         """Puts a file into its place, over what is there."""
-        self._aside(name).replace(self._root / name)
+        self._aside(name).replace(self.place(name))
 
     def drop(self, name: str) -> None:
         """Removes a file that the journal does not tell of."""
