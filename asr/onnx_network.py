@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from asr.bundle import NETWORK_FILE, Bundle, open_bundle
 from asr.cores import available_cores
+from asr.cuts import RECORDING, CutOptions
 from asr.errors import AudioError, BundleError, MissingExtraError
 from asr.onnx_file import read_onnx
 from asr.recognizer import Recognizer
@@ -180,6 +181,7 @@ def load(
     threads: int | None = None,
     hotwords: Mapping[str, float] | None = None,
     num_texts: int = 1,
+    cuts: CutOptions = RECORDING,
 ) -> Recognizer:
     """Opens a model, ready to transcribe, with its ONNX network and its language model.
 
@@ -189,6 +191,7 @@ def load(
         threads: Processor cores to use; all that are to be had if left out.
         hotwords: Words and phrases to be expected, as `Recognizer` takes them.
         num_texts: How many texts a transcript shows.
+        cuts: Where long recordings are cut.
 
     Raises:
         DecodingError: The model is decoded greedily, and hotwords or several texts were asked for.
@@ -202,6 +205,7 @@ def load(
         threads=threads,
         hotwords=hotwords,
         num_texts=num_texts,
+        cuts=cuts,
     )
 
 
@@ -212,6 +216,7 @@ def onnx_recognizer(
     threads: int | None = None,
     hotwords: Mapping[str, float] | None = None,
     num_texts: int = 1,
+    cuts: CutOptions = RECORDING,
 ) -> Recognizer:
     """Joins an opened bundle with its ONNX network; as `load`."""
     chosen = precision or read_record(bundle.folder).precision
@@ -221,7 +226,7 @@ def onnx_recognizer(
         vocab_size=len(bundle.vocabulary),
         threads=threads,
     )
-    return Recognizer.of(bundle, network, hotwords=hotwords, num_texts=num_texts)
+    return Recognizer.of(bundle, network, hotwords=hotwords, num_texts=num_texts, cuts=cuts)
 
 
 def has_onnx(folder: Path) -> bool:

@@ -100,6 +100,7 @@ class Recognizer:
         *,
         hotwords: Mapping[str, float] | None = None,
         num_texts: int = 1,
+        cuts: CutOptions = RECORDING,
     ) -> Self:
         """Joins an opened model, its language model included, with what computes its network.
 
@@ -116,6 +117,7 @@ class Recognizer:
             hotwords=hotwords or {},
             confidence=bundle.confidence,
             num_texts=num_texts,
+            cuts=cuts,
         )
 
     @overload  # a str is an iterable too, of what is no recording

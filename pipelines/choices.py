@@ -1,4 +1,4 @@
-"""How to decode in one run, where that is not as the model says."""
+"""How to cut and decode in one run, where that is not as the model says."""
 
 import argparse
 import dataclasses
@@ -12,6 +12,7 @@ from pipelines.usage import UsageError
 
 if TYPE_CHECKING:
     from asr.bundle import Bundle
+    from asr.cuts import CutOptions
     from asr.decoding import DecodingOptions
 
 Method = Literal["greedy", "beam"]
@@ -19,7 +20,7 @@ Method = Literal["greedy", "beam"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choices:
-    """What a command line says about decoding; None leaves it to the model.
+    """What a command line says about cutting and decoding; None leaves it to the model.
 
     Attributes:
         method: `greedy` or `beam`. What only a beam search can do chooses it.
@@ -29,6 +30,7 @@ class Choices:
         language_model: Its file, in place of the model's own.
         hotwords: Words to be expected, each with what it adds.
         num_texts: How many texts to show of a recording.
+        vad: Cut long recordings where Silero's network hears nobody, not where they are quietest.
     """
 
     method: Method | None = None
@@ -38,6 +40,7 @@ class Choices:
     language_model: Path | None = None
     hotwords: Mapping[str, float] = field(default_factory=dict)
     num_texts: int = 1
+    vad: bool = False
 
     def __post_init__(self) -> None:
         """Refuses what cannot be, whatever the model is."""
@@ -73,6 +76,20 @@ class Choices:
             )
         hotwords = normalise_hotwords(self.hotwords, bundle.text)
         return applied, dataclasses.replace(self, hotwords=hotwords)
+
+    def cuts(self) -> "CutOptions":
+        """Returns where long recordings are cut.
+
+        Raises:
+            MissingExtraError: That is for Silero's network to say, which is not installed.
+        """
+        from asr.cuts import RECORDING
+
+        if not self.vad:
+            return RECORDING
+        from asr.voice_activity import VoiceActivity
+
+        return dataclasses.replace(RECORDING, loudness=VoiceActivity())
 
     def _options(self, options: "DecodingOptions") -> "DecodingOptions":
         changes: dict[str, Any] = {
@@ -126,6 +143,12 @@ def add_choices(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="words and phrases to be expected, one a line; a weight behind a tab (default 3)",
     )
+    group.add_argument(
+        "--vad",
+        action="store_true",
+        help="cut long recordings where a network hears nobody speak, not where they are quietest: "
+        "for noise (extra vad)",
+    )
 
 
 def choices_of(arguments: argparse.Namespace) -> Choices:
@@ -145,4 +168,5 @@ def choices_of(arguments: argparse.Namespace) -> Choices:
         language_model=arguments.lm,
         hotwords=read_hotwords(arguments.hotwords) if arguments.hotwords else {},
         num_texts=getattr(arguments, "n_best", 1),
+        vad=arguments.vad,
     )

@@ -46,6 +46,7 @@ def fingerprint(
         "confidence": to_table(bundle.confidence),
         "hotwords": sorted(choices.hotwords.items()),
         "num_texts": choices.num_texts,
+        "vad": choices.vad,
         "characters": characters,
     }
     return hashlib.sha256(json.dumps(said, sort_keys=True, default=str).encode()).hexdigest()[:32]

