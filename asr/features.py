@@ -1,8 +1,8 @@
 """Mel-frequency cepstral coefficients in librosa's letters, and what is done to them.
 
 Every array here is (frames, features). The steps, each a function: `mfcc`,
-`asr.deltas.add_deltas`, `normalise`, `stack_frames`; `frame_features` joins the first three,
-`extract` all four.
+`asr.deltas.add_deltas`, `asr.normalisation.normalise`, `stack_frames`; `frame_features` joins the
+first three, `extract` all four.
 
 The coefficients are those of `librosa.feature.mfcc` (Slaney's mel scale and area-normalised
 triangles, a periodic Hann window, frames centred in zeros, decibels, an orthonormal DCT-II; Davis
@@ -22,17 +22,15 @@ import numpy.typing as npt
 from asr import mel, spectrum
 from asr.deltas import add_deltas
 from asr.errors import AudioError
+from asr.normalisation import Normalisation, Prior, normalise_in_place
 from asr.options import require
 
 Array = npt.NDArray[np.float32]
 Samples = npt.NDArray[np.floating]
-Normalisation = Literal["mean-variance", "mean", "none"]
 
-_BLOCK_FRAMES = 256
 _LOUDEST = 1e9  # far from what single precision can square, and from any sound
 _TOP_DB = 80.0  # librosa.power_to_db's default, which librosa.feature.mfcc uses
 _INT16_STEP = 1 / 32768
-_MIN_DEVIATION = 1e-5
 _LARGEST = {"sample_rate": 768_000, "n_mels": 4_096, "n_fft": 65_536, "stack": 256}
 
 
@@ -56,6 +54,10 @@ class FeatureOptions:
         deltas: Highest order of time derivative appended: 0, 1 or 2.
         normalise: What each coefficient is given over the utterance: mean 0 and variance 1, mean
             0, or nothing.
+        prior_frames: Frames of average speech that count with the utterance's own in that: short
+            words keep what a sentence's normalisation leaves them. 0 for the utterance alone.
+        prior_mean: Of each coefficient in average speech; training measures it where it is empty.
+        prior_deviation: The same of the standard deviation.
         stack: Frames joined into one step.
     """
 
@@ -72,6 +74,9 @@ class FeatureOptions:
     lifter: int = 0
     deltas: Literal[0, 1, 2] = 0
     normalise: Normalisation = "mean-variance"
+    prior_frames: float = 0.0
+    prior_mean: tuple[float, ...] = ()
+    prior_deviation: tuple[float, ...] = ()
     stack: int = 1
 
     def __post_init__(self) -> None:
@@ -100,6 +105,25 @@ class FeatureOptions:
         require(self.deltas in (0, 1, 2), "deltas 0, 1 or 2", self.deltas)
         kinds = ("mean-variance", "mean", "none")
         require(self.normalise in kinds, f"normalise one of {', '.join(kinds)}", self.normalise)
+        self._check_prior()
+
+    def _check_prior(self) -> None:
+        frames = self.prior_frames
+        require(0 <= frames < math.inf, "prior_frames from 0 on", frames)
+        require(
+            not frames or self.normalise != "none",
+            'prior_frames 0 where normalise is "none"',
+            frames,
+        )
+        for name in ("prior_mean", "prior_deviation"):
+            values = getattr(self, name)
+            wanted = f"{name} empty, or {self.num_coefficients} finite numbers"
+            require(len(values) in (0, self.num_coefficients), wanted, values)
+            require(all(map(math.isfinite, values)), wanted, values)
+        together = bool(self.prior_mean) == bool(self.prior_deviation)
+        require(together, "prior_mean and prior_deviation together", self.prior_mean)
+        low = min(self.prior_deviation, default=0.0)
+        require(low >= 0, "prior_deviation from 0 on", low)
 
     @property
     def top_hz(self) -> float:
@@ -109,7 +133,19 @@ class FeatureOptions:
     @property
     def num_features(self) -> int:
         """Numbers per step: coefficients with their deltas, times the frames stacked."""
-        return self.n_mfcc * (self.deltas + 1) * self.stack
+        return self.num_coefficients * self.stack
+
+    @property
+    def num_coefficients(self) -> int:
+        """Numbers per frame: coefficients with their deltas."""
+        return self.n_mfcc * (self.deltas + 1)
+
+    @property
+    def prior(self) -> Prior | None:
+        """What normalisation counts with the utterance, if anything is known of it."""
+        if not self.prior_frames or not self.prior_mean:
+            return None
+        return Prior(self.prior_frames, np.array(self.prior_mean), np.array(self.prior_deviation))
 
 
 def num_frames(num_samples: int, options: FeatureOptions) -> int:
@@ -184,7 +220,7 @@ def frame_features(
         AudioError: As `mfcc`.
     """
     features = add_deltas(mfcc(samples, options, rng=rng), order=options.deltas)
-    _normalise(features, options.normalise)
+    normalise_in_place(features, options.normalise, options.prior)
     return features
 
 
@@ -224,22 +260,6 @@ def mfcc(
         # In double precision: coefficient 0 sums hundreds, of which single keeps four decimals.
         found[block] = np.maximum(decibels[block], floor) @ basis
     return found
-
-
-def normalise(features: npt.ArrayLike, *, kind: Normalisation) -> Array:
-    """Removes what the channel and the level add to an utterance (Atal, 1974).
-
-    Args:
-        features: float [num_frames, n].
-        kind: "mean-variance" for mean 0 and variance 1 over the frames, "mean", or "none". A
-            coefficient whose deviation is below 1e-5 is a constant: it is centred, never divided.
-
-    Returns:
-        float32 [num_frames, n].
-    """
-    values = np.array(features, np.float32)
-    _normalise(values, kind)
-    return values
 
 
 def stack_frames(features: npt.ArrayLike, *, size: int) -> Array:
@@ -309,27 +329,7 @@ def _band_decibels(signal: Samples, options: FeatureOptions) -> Array:
     )
 
 
-def _normalise(values: Array, kind: Normalisation) -> None:
-    """Normalises in place, by two passes: the variance is that of centred values."""
-    if kind == "none" or not len(values):
-        return
-    blocks = list(_blocks(len(values)))
-    total = np.zeros(values.shape[1])
-    for block in blocks:
-        total += values[block].sum(axis=0, dtype=np.float64)
-    mean = (total / len(values)).astype(np.float32)
-    squares = np.zeros(values.shape[1])
-    for block in blocks:
-        values[block] -= mean
-        squares += np.einsum("ij,ij->j", values[block], values[block])
-    if kind == "mean-variance":
-        deviation = np.sqrt(squares / len(values))
-        scale = np.where(deviation < _MIN_DEVIATION, 1.0, 1 / np.maximum(deviation, _MIN_DEVIATION))
-        for block in blocks:
-            values[block] *= scale.astype(np.float32)
-
-
-def _blocks(length: int, size: int = _BLOCK_FRAMES) -> Iterator[slice]:
+def _blocks(length: int, size: int) -> Iterator[slice]:
     """Yields the slices of at most `size` that make up a length."""
     for start in range(0, length, size):
         yield slice(start, min(start + size, length))

@@ -37,6 +37,8 @@ HEADER_BYTES = 8
 
 _MANY = 200  # utterances; fewer are done before other processes have imported what they need
 
+_PRIOR = ("prior_frames", "prior_mean", "prior_deviation")
+
 Compute = Callable[[Stretch, Mapping[float, Path]], dict[float, int]]
 """Computes a stretch's features at each speed to a path; returns num_frames by speed."""
 
@@ -47,13 +49,16 @@ class FeatureStore:
     Args:
         folder: Where to keep them.
         options: Feature settings. What is kept is `asr.features.frame_features`: unstacked, so
-            that augmentation can work on single frames. `stack` is not part of the key.
+            that augmentation can work on single frames. `stack` is not part of the key, nor is
+            a prior that is not used.
     """
 
     def __init__(self, folder: Path, options: FeatureOptions) -> None:
         self.folder = folder
         self.options = options
-        settings = {name: value for name, value in to_table(options).items() if name != "stack"}
+        settings = to_table(options)
+        for name in ("stack", *(() if options.prior else _PRIOR)):
+            settings.pop(name)
         self._width = options.num_features // options.stack
         self._settings = json.dumps([FORMAT, settings], sort_keys=True)
 

@@ -2,7 +2,6 @@
 
 import argparse
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,10 +9,12 @@ from typing import Any
 from asr.bundle import Bundle, open_bundle
 from asr.errors import AsrError, TrainingError
 from asr.interchange import read_utterances
+from asr.manifest import Utterance
 from asr.options import from_table
 from asr.text import normalise_text
 from asr.vocabulary import Vocabulary
 from models.bilstm import BiLSTMOptions
+from pipelines.average_speech import with_average_speech
 from pipelines.corpus import Corpus, learn_vocabulary, load_corpus
 from pipelines.export import can_export, export
 from pipelines.feature_store import FeatureStore
@@ -92,6 +93,8 @@ def train(
     bundle = open_bundle(base) if base is not None else None
     if bundle is not None:
         recipe, vocabulary = _inherit(recipe, bundle, log)
+    speech = _utterances(recipe)
+    recipe = replace(recipe, features=with_average_speech(recipe.features, speech, quiet=quiet))
     store = FeatureStore(cache or default_cache(), recipe.features)
     corpus = load_corpus(recipe, store, vocabulary=vocabulary, quiet=quiet)
     log.line(corpus.describe())
@@ -226,13 +229,17 @@ def _inherit(recipe: Recipe, bundle: Bundle, log: TrainingLog) -> tuple[Recipe, 
     """Returns the recipe with the base model's features and network, and the vocabulary to use."""
     model: Any = bundle.recipe.get("model", {})
     network = from_table(BiLSTMOptions, model, where=f"{bundle.folder} [model]")
+    features = bundle.features
+    if features.normalise != "none" and not features.prior_frames:
+        # The one setting that may be added: a network takes to it within its first steps.
+        features = replace(features, prior_frames=recipe.features.prior_frames)
     recipe = replace(
         recipe,
-        features=bundle.features,
+        features=features,
         text=bundle.text,
         model=replace(network, dropout=recipe.model.dropout),
     )
-    texts = _training_texts(recipe.data.train, recipe)
+    texts = [normalise_text(item.text or "", recipe.text) for item in _utterances(recipe)]
     missing = sorted(bundle.vocabulary.unknown_characters("".join(texts)))
     if not missing:
         log.line(f"beginning from {bundle.name}, with its alphabet")
@@ -244,6 +251,5 @@ def _inherit(recipe: Recipe, bundle: Bundle, log: TrainingLog) -> tuple[Recipe, 
     return recipe, learn_vocabulary(texts, recipe.vocabulary)
 
 
-def _training_texts(paths: Sequence[str], recipe: Recipe) -> list[str]:
-    utterances = [item for path in paths for item in read_utterances(Path(path))]
-    return [normalise_text(item.text or "", recipe.text) for item in utterances]
+def _utterances(recipe: Recipe) -> list[Utterance]:
+    return [item for path in recipe.data.train for item in read_utterances(Path(path))]

@@ -207,23 +207,6 @@ def test_deltas_of_a_parabola_are_its_derivatives() -> None:
     np.testing.assert_allclose(found[:, 2], 6, rtol=1e-5)
 
 
-def test_normalise_gives_mean_0_and_variance_1_and_keeps_constants_finite(
-    rng: np.random.Generator,
-) -> None:
-    values = rng.normal(-300, 50, (200, 3))
-    values[:, 1] = 12_345.678
-    both = features.normalise(values, kind="mean-variance")
-    np.testing.assert_allclose(both.mean(axis=0), 0, atol=1e-5)
-    np.testing.assert_allclose(both.std(axis=0), [1, 0, 1], atol=1e-5)
-    centred = features.normalise(values, kind="mean")
-    np.testing.assert_allclose(centred.mean(axis=0), 0, atol=1e-4)
-    np.testing.assert_allclose(centred[:, 0].std(), values[:, 0].std(), rtol=1e-5)
-    np.testing.assert_array_equal(
-        features.normalise(values, kind="none"), values.astype(np.float32)
-    )
-    np.testing.assert_array_equal(features.normalise(values[:1], kind="mean-variance"), 0)
-
-
 def test_level_does_not_matter_after_normalisation(rng: np.random.Generator) -> None:
     samples = speechlike(rng, 16_000)
     loud, soft = (features.extract(samples * gain, FeatureOptions()) for gain in (1, 0.1))

@@ -5,6 +5,7 @@ import multiprocessing
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -183,6 +184,8 @@ def test_another_content_under_the_same_name_is_not(
     assert len(calls) == 2
 
 
+AVERAGE: dict[str, Any] = {"prior_mean": (-20.0,) * 13, "prior_deviation": (30.0,) * 13}
+
 OTHERS = {
     "sample_rate": FeatureOptions(sample_rate=22050),
     "n_mfcc": FeatureOptions(n_mfcc=12),
@@ -197,11 +200,25 @@ OTHERS = {
     "lifter": FeatureOptions(lifter=22),
     "deltas": FeatureOptions(deltas=1),
     "normalise": FeatureOptions(normalise="mean"),
+    "prior_frames": FeatureOptions(prior_frames=9.0, **AVERAGE),
+    "prior_mean": FeatureOptions(prior_frames=10.0, **AVERAGE | {"prior_mean": (1.0,) * 13}),
+    "prior_deviation": FeatureOptions(
+        prior_frames=10.0, **AVERAGE | {"prior_deviation": (9.0,) * 13}
+    ),
 }
 
 
 def test_every_feature_setting_is_accounted_for() -> None:
     assert OTHERS.keys() | {"stack"} == set(FeatureOptions.__dataclass_fields__)
+
+
+@pytest.mark.parametrize("unused", [{"prior_frames": 10.0}, AVERAGE])
+def test_a_prior_that_is_not_used_changes_no_key(
+    tmp_path: Path, calls: Calls, utterance: Utterance, unused: dict[str, Any]
+) -> None:
+    for options in (FeatureOptions(), FeatureOptions(**unused)):
+        FeatureStore(tmp_path / "cache", options).load(utterance)
+    assert len(calls) == 1
 
 
 @pytest.mark.parametrize("name", OTHERS)

@@ -116,6 +116,7 @@ def recipe_of(speech: Path, **tables: dict[str, Any]) -> Recipe:
 
 # Everything by chance that a recipe can ask for, and batches enough to be stopped between.
 VARIED: dict[str, dict[str, Any]] = {
+    "features": {"stack": 2, "prior_frames": 30.0},
     "model": {"units": 8, "num_layers": 2, "dropout": 0.3, "layer_norm": True},
     "batches": {"duration_s": 3.0},
     "augment": {
@@ -633,6 +634,18 @@ def test_the_same_alphabet_is_kept_with_all_weights(trained: Trained, tmp_path: 
             np.testing.assert_array_equal(array, wanted)
     assert trainer.recipe.features == trained.recipe.features
     assert trainer.recipe.model == replace(trained.recipe.model, dropout=0.4)
+
+
+def test_a_prior_alone_may_be_added_to_the_features(trained: Trained, tmp_path: Path) -> None:
+    speech = make_corpus(tmp_path / "speech", "ab", num_train=4, num_dev=2)
+    asked = {"n_mfcc": 20, "prior_frames": 30.0}
+    run = tmp_path / "run"
+    features = beginning(speech, run, trained.run, features=asked).recipe.features
+    assert len(features.prior_mean) == len(features.prior_deviation) == 13
+    bare = replace(features, prior_frames=0.0, prior_mean=(), prior_deviation=())
+    assert bare == trained.recipe.features
+    again = beginning(speech, tmp_path / "again", trained.run, features=asked).recipe.features
+    assert again == features
 
 
 def test_a_new_alphabet_replaces_the_output_layer_alone(trained: Trained, tmp_path: Path) -> None:
