@@ -25,7 +25,7 @@ UNITS, NUM_LAYERS, VOCAB_SIZE = 320, 4, 29
 SHAPES = ((333, 78, 0.030), (1000, 39, 0.010))
 """Steps, features a step, and seconds a step: 10 s of speech, stacked by three and not."""
 BATCH_SIZES = (1, 8)
-ROUNDS, QUICK_ROUNDS = 15, 5
+ROUNDS, QUICK_ROUNDS = 15, 3
 
 
 def make(folder: Path, num_features: int) -> None:

@@ -145,12 +145,12 @@ def measure(cell: Cell, workers: Sequence[Worker], *, rounds: int) -> dict[str, 
 def main(argv: Sequence[str] = ()) -> None:
     """Prints a table, and writes benchmarks/results/train_step.json and .md."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks train_step")
-    parser.add_argument("--quick", action="store_true", help="two cells, one peer")
+    parser.add_argument("--quick", action="store_true", help="one cell, one peer")
     parser.add_argument("--rounds", type=int, help="rounds of each cell")
     parser.add_argument("--engines", nargs="+", choices=MAIN_ENGINES, help="only these")
     options = parser.parse_args(argv)
     rounds = options.rounds or (2 if options.quick else 5)
-    main_cells, grid = (MAIN_CELLS[:2], ()) if options.quick else (MAIN_CELLS, GRID)
+    main_cells, grid = (MAIN_CELLS[:1], ()) if options.quick else (MAIN_CELLS, GRID)
     engines = options.engines or (QUICK_ENGINES if options.quick else MAIN_ENGINES)
     cells = []
     with ExitStack() as stack:
