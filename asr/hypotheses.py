@@ -24,17 +24,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from asr.addresses import AudioBase
 from asr.confidences import Confidences, confidences_of, of_whisper
 from asr.errors import ManifestError, ScoringError
 from asr.interchange import read_utterances
 from asr.lines import decode_line, numbered_lines, read_list
-from asr.manifest import (
-    AudioBase,
-    Fault,
-    Utterance,
-    raise_faults,
-    utterance_of,
-)
+from asr.manifest import Fault, Utterance, raise_faults, utterance_of
 from asr.scoring import some_ids
 
 REPORT_FILE = "utterances.jsonl"

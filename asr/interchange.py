@@ -16,10 +16,10 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from asr.addresses import Audio, AudioBase
 from asr.errors import ManifestError
 from asr.lines import decode_line, numbered_lines, read_list
 from asr.manifest import (
-    AudioBase,
     Fault,
     Utterance,
     raise_faults,
@@ -134,7 +134,13 @@ def _scan_kaldi(folder: Path, root: Path | str | None) -> tuple[list[Utterance],
     recordings = _recordings(data, listed, AudioBase.of(folder, root))
     if segments is None:
         stretches = [
-            Utterance(id=id_, audio=audio, duration_s=None, line=listed[id_].line)
+            Utterance(
+                id=id_,
+                audio=audio.path,
+                address=audio.address,
+                duration_s=None,
+                line=listed[id_].line,
+            )
             for id_, audio in recordings.items()
         ]
     else:
@@ -158,7 +164,7 @@ def _scan_kaldi(folder: Path, root: Path | str | None) -> tuple[list[Utterance],
 
 def _recordings(
     data: _KaldiFolder, listed: Mapping[str, _Entry], base: AudioBase
-) -> dict[str, Path]:
+) -> dict[str, Audio]:
     recordings = {}
     for id_, entry in listed.items():
         try:
@@ -183,7 +189,7 @@ def _file_name(value: str) -> str:
 def _segments(
     data: _KaldiFolder,
     segments: Mapping[str, _Entry],
-    recordings: Mapping[str, Path],
+    recordings: Mapping[str, Audio],
     listed: Mapping[str, _Entry],
 ) -> list[Utterance]:
     utterances = []
@@ -196,9 +202,16 @@ def _segments(
             data.fault("segments", entry.line, f"{id_}: {error}")
             continue
         if name in recordings:
-            audio, line = recordings[name], entry.line
+            audio, address = recordings[name]
             utterances.append(
-                Utterance(id=id_, audio=audio, offset_s=start_s, duration_s=duration_s, line=line)
+                Utterance(
+                    id=id_,
+                    audio=audio,
+                    address=address,
+                    offset_s=start_s,
+                    duration_s=duration_s,
+                    line=entry.line,
+                )
             )
     return utterances
 

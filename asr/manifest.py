@@ -3,7 +3,8 @@
 One object a line: `audio_filepath`, and as far as known `duration` and `offset` (seconds), `text`,
 `speaker`, `id`, `lang`, and `channel` (from 0) where one channel is meant and not the mean of all.
 Further keys are kept and written back. A relative path is taken from `root`, or without one from
-the manifest's folder and, where nothing is there, from the current folder.
+the manifest's folder and, where nothing is there, from the current folder. An address (`s3://…`)
+is kept as it is.
 
 An utterance without an `id` gets one from its audio path, as seen from that folder, without the
 suffix: `clips/0001`. A channel is counted from 1 there, `clips/0001.2`, and a segment adds its
@@ -22,6 +23,7 @@ from types import MappingProxyType
 from typing import Any, NoReturn
 
 from asr import files
+from asr.addresses import AudioBase, is_address
 from asr.errors import ManifestError
 from asr.lines import decode_line, numbered_lines
 
@@ -43,6 +45,8 @@ class Utterance:
         language: A language tag.
         extra: Every other key of the manifest line.
         line: Line number in the file it was read from, from 1; no part of equality.
+        address: Where the recording is, if it is no file of this machine; `audio` is then the same
+            as a path, which names it and leads nowhere.
     """
 
     id: str
@@ -55,6 +59,7 @@ class Utterance:
     language: str | None = None
     extra: Mapping[str, object] = dataclasses.field(default_factory=dict)
     line: int | None = dataclasses.field(default=None, compare=False)
+    address: str | None = None
 
     def __post_init__(self) -> None:
         taken = sorted(set(self.extra) & set(KEYS))
@@ -137,13 +142,14 @@ def to_json_line(utterance: Utterance, *, relative_to: Path | str | None = None)
     """Returns an utterance as one line of JSON, without a line end; what is None is left out.
 
     Audio below `relative_to`, the folder that the line will be read from, is named relative to
-    it, other audio absolutely; without such a folder the path is written as it is.
+    it, other audio absolutely; without such a folder the path is written as it is. So is an
+    address, always.
 
     Raises:
         ManifestError: The utterance holds what JSON cannot, such as a duration that is no number.
     """
     record: dict[str, object] = {
-        "audio_filepath": _written_path(utterance.audio, relative_to),
+        "audio_filepath": utterance.address or _written_path(utterance.audio, relative_to),
         "duration": utterance.duration_s,
         "text": utterance.text,
         "offset": utterance.offset_s or None,
@@ -164,27 +170,6 @@ def to_json_line(utterance: Utterance, *, relative_to: Path | str | None = None)
     return json.dumps(record)
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class AudioBase:
-    """Where relative audio paths start."""
-
-    folder: Path
-    fixed: bool
-
-    @classmethod
-    def of(cls, folder: Path, root: Path | str | None) -> "AudioBase":
-        """Returns the base of a list of utterances that lies in `folder`."""
-        return cls(folder, False) if root is None else cls(Path(root), True)
-
-    def resolve(self, written: str) -> Path:
-        """Returns the audio path that a list means by `written`."""
-        path = self.folder / written
-        # Of os.path, since pathlib's raises OSError at a name that no file could have.
-        if not self.fixed and not os.path.exists(path) and os.path.exists(written):
-            return Path(written)
-        return path
-
-
 def utterance_of(record: Mapping[str, Any], *, line: int, base: AudioBase) -> Utterance:
     """Returns the utterance of a record with NeMo's keys; its id is empty if the record has none.
 
@@ -198,9 +183,11 @@ def utterance_of(record: Mapping[str, Any], *, line: int, base: AudioBase) -> Ut
     ]
     if wrong:
         raise ManifestError("; ".join(wrong))
+    audio = base.resolve(record["audio_filepath"])
     return Utterance(
         id=_name(record.get("id")) or "",
-        audio=base.resolve(record["audio_filepath"]),
+        audio=audio.path,
+        address=audio.address,
         duration_s=None if record.get("duration") is None else float(record["duration"]),
         text=record.get("text"),
         offset_s=float(record.get("offset") or 0.0),
@@ -305,6 +292,8 @@ def _derived_id(utterance: Utterance, folder: Path) -> str:
     audio = utterance.audio
     if audio.is_relative_to(folder):
         audio = audio.relative_to(folder)
+    elif utterance.address is not None:
+        audio = Path(*audio.parts[1:])  # without the scheme
     name = re.sub(r"\s", "_", audio.with_suffix("").as_posix().lstrip("/"))
     name = name.encode("utf-8", "replace").decode()
     name += "" if utterance.channel is None else f".{utterance.channel + 1}"
@@ -315,6 +304,9 @@ def _written_path(audio: Path, relative_to: Path | str | None) -> str:
     if relative_to is None:
         return audio.as_posix()
     # Not resolved: a folder of links to recordings must stay a folder of links.
-    absolute, folder = Path(os.path.abspath(audio)), Path(os.path.abspath(relative_to))
+    absolute = Path(os.path.abspath(audio))
+    if isinstance(relative_to, str) and is_address(relative_to):
+        return absolute.as_posix()
+    folder = Path(os.path.abspath(relative_to))
     below = absolute.is_relative_to(folder)
     return (absolute.relative_to(folder) if below else absolute).as_posix()
