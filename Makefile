@@ -48,7 +48,7 @@ constraints: ## choose the newest versions of everything again (needs uv)
 	@grep '^#' constraints.txt >constraints.txt.new
 	uv --no-config pip compile --quiet --universal --python-version 3.11 --upgrade \
 	  --no-emit-index-url --no-header --no-annotate \
-	  --extra transcribe --extra train --extra jax --extra subwords --extra kenlm --extra demo --extra serve --extra ray --group dev \
+	  --extra transcribe --extra train --extra jax --extra subwords --extra kenlm --extra demo --extra serve --extra ray --extra remote --group dev \
 	  pyproject.toml >>constraints.txt.new
 	@mv constraints.txt.new constraints.txt
 
@@ -56,7 +56,7 @@ constraints: ## choose the newest versions of everything again (needs uv)
 in_place = $(shell test "$$(cat $(1)/.ready 2>/dev/null)" = "$$(pwd)" && test -x $(1)/bin/python && echo yes)
 
 $(VENV)/.ready: pyproject.toml constraints.txt $(if $(call in_place,$(VENV)),,FORCE)
-	@tools/set-up.sh $(VENV) train,subwords,demo,serve,ray dev
+	@tools/set-up.sh $(VENV) train,subwords,demo,serve,ray,remote dev
 
 .venv-jax/.ready: pyproject.toml constraints.txt $(if $(call in_place,.venv-jax),,FORCE)
 	@tools/set-up.sh .venv-jax jax test

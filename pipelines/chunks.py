@@ -38,6 +38,8 @@ def share_of(recording: Recording) -> float:
     utterance = recording.utterance
     if utterance.duration_s is not None and isfinite(utterance.duration_s):
         return utterance.duration_s / MAX_S
+    if recording.seen is not None:
+        return (recording.seen.size or 0) / MAX_BYTES
     with contextlib.suppress(OSError, ValueError):
         return utterance.audio.stat().st_size / MAX_BYTES
     return 0.0

@@ -1,5 +1,6 @@
 """Which output a command line means."""
 
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -30,11 +31,13 @@ def formats_of(given: str | None) -> tuple[str, ...]:
     return names
 
 
-def shown_formats(output: Path | None, output_dir: Path | None, given: str | None) -> Sequence[str]:
+def shown_formats(
+    output: Path | str | None, output_dir: Path | str | None, given: str | None
+) -> Sequence[str]:
     """Returns the formats that results are written in.
 
     Args:
-        output: A file or a folder.
+        output: A file or a folder, by its path or address.
         output_dir: A folder.
         given: Formats, with commas; None if nothing is said about them.
 
@@ -54,8 +57,8 @@ def shown_formats(output: Path | None, output_dir: Path | None, given: str | Non
 
 def make_output(
     *,
-    output: Path | None,
-    output_dir: Path | None,
+    output: Path | str | None,
+    output_dir: Path | str | None,
     forms: Sequence[str],
     recordings: Sequence[Recording],
     settings: Callable[[], str],
@@ -65,7 +68,8 @@ def make_output(
 
     Args:
         output: None; `NAME.jsonl`, or `NAME.ctm` or `NAME.trn` with several recordings, for one
-            list of all; `NAME.txt` and the like for the transcript of one; else a folder.
+            list of all; `NAME.txt` and the like for the transcript of one; else a folder. Here and
+            below, text is an address.
         output_dir: A folder, or None; with neither, the screen is meant.
         forms: What `shown_formats` says.
         recordings: All of them.
@@ -73,6 +77,7 @@ def make_output(
         overwrite: Replace what is there.
 
     Raises:
+        OSError: What is at an address cannot be read.
         UsageError: Something is there already or cannot be written as it was asked for.
     """
     several = len(recordings) > 1
@@ -98,9 +103,10 @@ def make_output(
     return Output(forms, recordings)
 
 
-def _form_of(output: Path | None) -> str | None:
+def _form_of(output: Path | str | None) -> str | None:
     """Returns the format that a file's name says; None if it is a folder's."""
-    if output is None or output.is_dir():
+    if output is None or (isinstance(output, Path) and output.is_dir()):
         return None
-    suffix = output.suffix.removeprefix(".").lower()
+    name = output if isinstance(output, str) else output.name
+    suffix = os.path.splitext(name)[1].removeprefix(".").lower()
     return suffix if suffix in FORMATS else None

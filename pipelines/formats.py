@@ -39,7 +39,7 @@ class Result(Protocol):
 
 
 def render(
-    form: str, result: Result, *, characters: bool = False, relative_to: Path | None = None
+    form: str, result: Result, *, characters: bool = False, relative_to: Path | str | None = None
 ) -> str:
     """Returns the content of a result's file, with the end of its last line.
 
@@ -47,8 +47,8 @@ def render(
         form: One of `FORMATS`.
         result: A transcript; or, in `jsonl` alone, the reason why there is none.
         characters: In `json`, words have their characters with times.
-        relative_to: Folder of the file, which paths in `jsonl` are named from; if None they are
-            written as they are.
+        relative_to: Folder of the file, which paths in `jsonl` are named from, or its address; if
+            None they are written as they are.
 
     Raises:
         KeyError: There is no such format.
@@ -77,7 +77,7 @@ def json_line(result: Result, *, characters: bool = False, named: bool = False) 
     return json.dumps(record, ensure_ascii=False)
 
 
-def manifest_line(result: Result, *, relative_to: Path | None = None) -> str:
+def manifest_line(result: Result, *, relative_to: Path | str | None = None) -> str:
     """Returns the recording's line of a manifest, with `pred_text`, without its end.
 
     A failure has an empty `pred_text`, and its reason as `error`.

@@ -1,11 +1,14 @@
 """A few recordings through a recognizer and into what is written of them: a worker's whole work."""
 
+import dataclasses
 import os
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from asr.manifest import Utterance
+from pipelines.fetching import fetched
 from pipelines.formats import json_line, render
 from pipelines.inputs import Recording
 from pipelines.recognition import BatchRecognizer, Result, results_in_turn
@@ -42,7 +45,7 @@ class Job:
         forms: Formats that are written.
         characters: In whisper's JSON, words have their characters with times.
         named: In whisper's JSON, the recording's id stands first.
-        folder: What is written goes there; None if that is no folder.
+        folder: What is written goes there, a path or an address; None if that is no folder.
         mirrored: Each file has the recording's name, instead of all being in one.
         stamped: What was read is told apart from what may come in its place.
     """
@@ -51,7 +54,7 @@ class Job:
     forms: Sequence[str]
     characters: bool = False
     named: bool = False
-    folder: Path | None = None
+    folder: Path | str | None = None
     mirrored: bool = False
     stamped: bool = False
 
@@ -60,7 +63,7 @@ class Job:
         if form == "json" and self.named:
             return f"{json_line(result, characters=self.characters, named=True)}\n"
         folder = self.folder
-        if folder is not None and self.mirrored:
+        if isinstance(folder, Path) and self.mirrored:
             folder = (folder / recording.name).parent
         return render(form, result, characters=self.characters, relative_to=folder)
 
@@ -68,28 +71,67 @@ class Job:
 def hear(job: Job, recognizer: BatchRecognizer, chunk: Sequence[Recording]) -> list[Heard]:
     """Transcribes recordings, each by itself if something is wrong with them together.
 
-    Nothing that a recording does to the program, short of ending it, stops the others.
+    Nothing that a recording does to the program, short of ending it, stops the others. What lies at
+    an address is here as a file until all are done.
+
+    Raises:
+        MissingExtraError: The package that reads their addresses is not installed.
     """
+    with fetched([recording.utterance for recording in chunk]) as sources:
+        pairs = list(zip(chunk, sources, strict=True))
+        here = [_Readable(one, source) for one, source in pairs if isinstance(source, Utterance)]
+        heard = iter(_together(job, recognizer, here))
+        return [
+            Heard(failure=_fault(source)) if isinstance(source, OSError) else next(heard)
+            for _, source in pairs
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Readable:
+    """A recording, and where it can be read."""
+
+    recording: Recording
+    source: Utterance
+
+    def said(self, message: str) -> str:
+        """Returns a message about the recording, as it is known to the user."""
+        address = self.recording.utterance.address
+        return message.replace(str(self.source.audio), address) if address else message
+
+
+def _together(job: Job, recognizer: BatchRecognizer, chunk: Sequence[_Readable]) -> list[Heard]:
     try:
-        results = results_in_turn(recognizer, [recording.utterance for recording in chunk])
+        results = results_in_turn(recognizer, [one.source for one in chunk])
         return [_heard(job, *pair) for pair in zip(chunk, results, strict=True)]
     # Whatever a strange file brings to light in any library, it is not the other files' fault.
     except Exception as error:
         if len(chunk) == 1:
-            return [Heard(failure=_fault(error))]
-    return [heard for recording in chunk for heard in hear(job, recognizer, [recording])]
+            return [Heard(failure=chunk[0].said(_fault(error)))]
+    return [heard for one in chunk for heard in _together(job, recognizer, [one])]
 
 
-def _heard(job: Job, recording: Recording, result: Result) -> Heard:
-    if result.transcript is None:
-        return Heard(failure=result.failure)
+def _heard(job: Job, one: _Readable, result: Result) -> Heard:
+    transcript, recording = result.transcript, one.recording
+    if transcript is None:
+        return Heard(failure=one.said(result.failure))
+    result = dataclasses.replace(result, utterance=recording.utterance)
     return Heard(
-        text=result.transcript.text,
-        duration_s=result.transcript.duration_s,
+        text=transcript.text,
+        duration_s=transcript.duration_s,
         rendered={form: job.rendered(form, recording, result) for form in job.forms},
-        audio=Stamp.of(recording.utterance.audio) if job.stamped else None,
-        has_alternatives=bool(result.transcript.alternatives),
+        audio=_stamp(one) if job.stamped else None,
+        has_alternatives=bool(transcript.alternatives),
     )
+
+
+def _stamp(one: _Readable) -> Stamp:
+    stamp = Stamp.of(one.source.audio)
+    if one.recording.utterance.address is None:
+        return stamp
+    seen = one.recording.seen
+    # Of the copy, time and place say nothing.
+    return stamp._replace(mtime_ns=0, inode=0, tag="" if seen is None else seen.tag)
 
 
 def _fault(error: Exception) -> str:

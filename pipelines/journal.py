@@ -8,11 +8,11 @@ next one that writes.
 import contextlib
 import json
 import os
-import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from pipelines.locks import lock
 from pipelines.usage import UsageError
 
 VERSION = 1
@@ -66,11 +66,7 @@ class Journal:
                 record = _parsed(line)
                 if record is None:  # torn, and so is all behind it
                     return
-                if record.get("journal", VERSION) != VERSION:
-                    raise UsageError(
-                        f"{self._path}: expected a journal of version {VERSION}, received one of "
-                        f"version {record['journal']}"
-                    )
+                check_version(record, self._path)
                 place, self._end = self._end, self._end + len(line)
                 yield place, record
 
@@ -107,6 +103,9 @@ class Journal:
         assert record is not None  # noqa: S101 - it was whole when it was read or written
         return record
 
+    def settle(self) -> None:
+        """Does nothing: here, no record says what is of use only for a while."""
+
     def close(self) -> None:
         """Lets go of the file; others may write to it now."""
         if self._reader is not None:
@@ -118,10 +117,23 @@ class Journal:
 
     def _open(self) -> int:
         handle = os.open(self._path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666)
-        if not _lock(handle):
+        if lock(handle) is False:
             os.close(handle)
             raise UsageError(f"{self._path}: another program is writing to it; let it end first")
         return handle
+
+
+def check_version(record: Record, place: Path | str) -> None:
+    """Refuses a record of another version's journal.
+
+    Raises:
+        UsageError: It is one.
+    """
+    if record.get("journal", VERSION) != VERSION:
+        raise UsageError(
+            f"{place}: expected a journal of version {VERSION}, received one of version "
+            f"{record['journal']}"
+        )
 
 
 def _parsed(line: bytes) -> Record | None:
@@ -138,18 +150,3 @@ def _parsed(line: bytes) -> Record | None:
 def _write(handle: int, data: bytes) -> None:
     while data:  # a disk that fills up takes a part
         data = data[os.write(handle, data) :]
-
-
-def _lock(handle: int) -> bool:
-    """Locks a file until it is closed, by whatever end; False if another process has done so."""
-    if sys.platform == "win32":
-        return True
-    import fcntl
-
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:  # a file system without locks
-        return True
-    return True

@@ -11,9 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from asr.manifest import to_json_line
+from pipelines.fetching import digests
 from pipelines.hearing import Heard
 from pipelines.inputs import Recording
 from pipelines.journal import Journal
+from pipelines.remote import Seen
+from pipelines.remote_journal import RemoteJournal
+from pipelines.remote_staging import RemoteStaging
 from pipelines.staging import Staging
 from pipelines.stamps import Stamp
 
@@ -50,22 +54,26 @@ class Ledger:
     """All outputs that a journal tells of.
 
     Args:
-        path: The journal's file; it need not be there.
+        journal: The journal.
         settings: Digest of the model and all that is chosen now.
 
     Raises:
-        UsageError: As `Journal`.
+        OSError: The journal cannot be read.
+        UsageError: It is of another version.
     """
 
-    def __init__(self, path: Path, settings: str) -> None:
-        self._journal = Journal(path)
+    def __init__(self, journal: Journal | RemoteJournal, settings: str) -> None:
+        self._journal = journal
         self._settings = settings
         self.entries: dict[Key, Entry] = {}
         """Outputs of earlier runs; those of this one are not asked for again."""
         self.failures: dict[str, str] = {}
         """Why recordings have no output, by name."""
-        self.files: dict[str, Stamp] = {}
-        """Files about all recordings, by name."""
+        self.files: dict[str, list[Stamp]] = {}
+        """What files about all recordings have been, by name; the last is what they are."""
+        self.waiting: dict[str, Mapping[str, Any]] = {}
+        """What the journal tells of outputs that may not be in their places, by file name."""
+        self._digests: dict[str, str] = {}
         self._places: dict[Key, int] = {}
         self._boot: str | None = None
         now = boot()
@@ -86,8 +94,29 @@ class Ledger:
             entry is not None
             and entry.settings == self._settings
             and entry.source == source_of(recording, form)
-            and entry.audio.fits(recording.utterance.audio)
+            and self._is_same(entry.audio, recording)
         )
+
+    def look_at(self, recordings: Sequence[Recording], forms: Sequence[str]) -> None:
+        """Reads what `is_done` will ask for: objects that may be the same under another look."""
+        unsure = [
+            one.utterance.address
+            for one in recordings
+            if one.utterance.address is not None
+            and any(
+                entry is not None and _is_unsure(entry.audio, one.seen)
+                for entry in (self.entries.get((one.name, form)) for form in forms)
+            )
+        ]
+        self._digests = digests(dict.fromkeys(unsure)) if unsure else {}
+
+    def _is_same(self, stamp: Stamp, recording: Recording) -> bool:
+        address, seen = recording.utterance.address, recording.seen
+        if address is None:
+            return stamp.fits(recording.utterance.audio)
+        if seen is None:
+            return False
+        return _is_at_a_glance(stamp, seen) or self._digests.get(address) == stamp.sha256
 
     def add(
         self,
@@ -110,12 +139,13 @@ class Ledger:
         """Forgets a failure of what is done."""
         self.failures.pop(recording.name, None)
 
-    def add_file(self, name: str, stamp: Stamp) -> None:
-        """Notes a file about all recordings."""
-        if self.files.get(name) != stamp:
-            self._note({"files": {name: stamp}})
+    def is_mine(self, name: str, staging: Staging | RemoteStaging) -> bool:
+        """Whether what is there by a name is a file about all recordings, as it has ever been."""
+        return any(staging.holds(name, stamp) for stamp in self.files.get(name, ()))
 
-    def replace_file(self, name: str, content: Iterable[bytes], staging: Staging) -> None:
+    def replace_file(
+        self, name: str, content: Iterable[bytes], staging: Staging | RemoteStaging
+    ) -> None:
         """Puts a file into its place, unless it lies there as it would be.
 
         Args:
@@ -126,12 +156,13 @@ class Ledger:
         Raises:
             OSError: It could not be written.
         """
-        old = self.files.get(name)
+        old = self.files.get(name, [None])[-1]
         stamp = staging.stage(name, content)
-        if old is not None and old.sha256 == stamp.sha256 and old.fits(staging.place(name)):
+        if old is not None and old.sha256 == stamp.sha256 and staging.holds(name, old):
             return  # what was staged goes with the rest
-        self.add_file(name, stamp)
-        staging.release(name)
+        if old != stamp:
+            self._note({"files": {name: stamp}})
+        staging.release([name])
 
     def lines(self, keys: Iterable[Key]) -> Iterator[str]:
         """Yields the lines that outputs consist of."""
@@ -142,6 +173,23 @@ class Ledger:
                 record = self._journal.at(place)
                 last, told = place, {item["name"]: item for item in record["recordings"]}
             yield told[name]["outputs"][form]["line"]
+
+    def told(self) -> dict[str, Sequence[Stamp]]:
+        """Returns what all files have been that the journal tells of, by name, the last last."""
+        told: dict[str, Sequence[Stamp]] = {
+            f"{name}.{form}": (entry.file,)
+            for (name, form), entry in self.entries.items()
+            if entry.file is not None
+        }
+        return told | self.files
+
+    def settle(self) -> None:
+        """Says that all files told of are in their places.
+
+        Raises:
+            OSError: The journal could not be written.
+        """
+        self._journal.settle()
 
     def close(self) -> None:
         """Lets go of the journal."""
@@ -161,8 +209,12 @@ class Ledger:
             for form, made in item["outputs"].items():
                 if "line" in made:
                     self._places[name, form] = place
+                elif "content" in made:
+                    self.waiting[f"{name}.{form}"] = made
+                else:
+                    self.waiting.pop(f"{name}.{form}", None)
         for name, stamp in record.get("files", {}).items():
-            self.files[name] = Stamp(*stamp)
+            self.files.setdefault(name, []).append(Stamp(*stamp))
 
 
 def boot() -> str | None:
@@ -171,6 +223,15 @@ def boot() -> str | None:
         return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
     except OSError:
         return None
+
+
+def _is_at_a_glance(stamp: Stamp, seen: Seen) -> bool:
+    return stamp.size == seen.size and stamp.tag != "" and stamp.tag == seen.tag
+
+
+def _is_unsure(stamp: Stamp, seen: Seen | None) -> bool:
+    """Whether only the bytes of an object can tell whether it is what it was."""
+    return seen is not None and seen.size in (None, stamp.size) and not _is_at_a_glance(stamp, seen)
 
 
 def _entries(record: Mapping[str, Any], *, is_certain: bool) -> Iterator[tuple[Key, Entry]]:

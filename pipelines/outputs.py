@@ -10,9 +10,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
+from asr.addresses import parent_of
 from asr.files import write_text
 from pipelines.hearing import Heard
 from pipelines.inputs import Recording
+from pipelines.remote import look, put
 from pipelines.usage import UsageError
 
 Chunk = Sequence[tuple[Recording, Heard]]
@@ -26,7 +28,7 @@ class Output(contextlib.AbstractContextManager["Output"]):
     Args:
         forms: What is written of each: here, one format.
         recordings: All of them.
-        folder: Where something is written.
+        folder: Where something is written, by its path or address.
     """
 
     in_order = True
@@ -41,7 +43,7 @@ class Output(contextlib.AbstractContextManager["Output"]):
         forms: Sequence[str],
         recordings: Sequence[Recording],
         *,
-        folder: Path | None = None,
+        folder: Path | str | None = None,
     ) -> None:
         self.forms = forms
         self.folder = folder
@@ -65,13 +67,13 @@ class Output(contextlib.AbstractContextManager["Output"]):
         return self._failures
 
     @property
-    def failures_file(self) -> Path | None:
+    def failures_file(self) -> Path | str | None:
         """The file that lists all failures; None if there is none."""
         return None
 
     def begin(self) -> None:
         """Makes the folders, so that one that may not be made is known before the work."""
-        if self.folder is not None:
+        if isinstance(self.folder, Path):
             self.folder.mkdir(parents=True, exist_ok=True)
 
     def write(self, chunk: Chunk) -> None:
@@ -109,20 +111,35 @@ class OneFile(Output):
     """The transcript of a single recording as a file.
 
     Raises:
+        OSError: What is at the address cannot be told.
         UsageError: The file is there already.
     """
 
     def __init__(
-        self, path: Path, form: str, recordings: Sequence[Recording], *, overwrite: bool
+        self, path: Path | str, form: str, recordings: Sequence[Recording], *, overwrite: bool
     ) -> None:
-        super().__init__([form], recordings, folder=path.parent)
-        if path.exists() and not overwrite:
+        folder = parent_of(path) if isinstance(path, str) else path.parent
+        super().__init__([form], recordings, folder=folder)
+        if not overwrite and _is_there(path):
             raise UsageError(f"{path} is there already; --overwrite replaces it")
         self._path = path
 
     def _show(self, recording: Recording, heard: Heard) -> None:
         del recording
-        write_text(self._path, heard.rendered[self.forms[0]])
+        text = heard.rendered[self.forms[0]]
+        if isinstance(self._path, str):
+            put(self._path, text.encode())
+        else:
+            write_text(self._path, text)
+
+
+def _is_there(path: Path | str) -> bool:
+    if isinstance(path, Path):
+        return path.exists()
+    with contextlib.suppress(FileNotFoundError):
+        look(path)
+        return True
+    return False
 
 
 def as_bytes(text: str) -> bytes:
@@ -135,7 +152,7 @@ def printable(text: str) -> str:
     return "".join(character if character.isprintable() else "?" for character in text)
 
 
-def refuse_conflicts(conflicts: Sequence[Path]) -> None:
+def refuse_conflicts(conflicts: Sequence[Path | str]) -> None:
     """Refuses to write over files.
 
     Raises:
@@ -150,7 +167,7 @@ def refuse_conflicts(conflicts: Sequence[Path]) -> None:
     )
 
 
-def refuse_input(path: Path, inputs: Sequence[str]) -> None:
+def refuse_input(path: Path | str, inputs: Sequence[str]) -> None:
     """Refuses to write where something was read.
 
     Raises:
@@ -158,5 +175,5 @@ def refuse_input(path: Path, inputs: Sequence[str]) -> None:
     """
     for given in inputs:
         with contextlib.suppress(OSError):
-            if os.path.samefile(path, given):
+            if path == given or os.path.samefile(path, given):
                 raise UsageError(f"-o: {path} is what is to be transcribed")

@@ -1,21 +1,16 @@
 """A folder with a file for each recording and format, which a later run knows as its own."""
 
 import dataclasses
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
 from asr.manifest import to_json_line
 from pipelines.inputs import Recording
-from pipelines.ledger import Ledger, boot
+from pipelines.ledger import boot
 from pipelines.outputs import Chunk, Output, as_bytes, refuse_conflicts
-from pipelines.staging import Staging
-from pipelines.stamps import Stamp
-from pipelines.usage import UsageError
+from pipelines.places import open_folder
 
-STATE_FOLDER = ".asr"
-"""Where a folder's journal is."""
 FAILURES_FILE = "failures.jsonl"
 
 
@@ -23,13 +18,14 @@ class ResultFolder(Output):
     """Files named like the recordings, below one folder; what is done with is left as it is.
 
     Args:
-        folder: The folder.
+        folder: The folder, by its path or address.
         forms: Formats.
         recordings: All of them.
         settings: Digest of the model and all that is chosen.
         overwrite: Replace files that were not made of this audio with these settings.
 
     Raises:
+        OSError: What is at the address cannot be read.
         UsageError: There are such files, the folder is a file, or another program writes there.
     """
 
@@ -39,7 +35,7 @@ class ResultFolder(Output):
 
     def __init__(
         self,
-        folder: Path,
+        folder: Path | str,
         forms: Sequence[str],
         recordings: Sequence[Recording],
         *,
@@ -47,12 +43,7 @@ class ResultFolder(Output):
         overwrite: bool,
     ) -> None:
         super().__init__(forms, recordings, folder=folder)
-        if folder.exists() and not folder.is_dir():
-            raise UsageError(f"expected a folder to write to, received the file {folder}")
-        self._folder = folder
-        self._ledger = Ledger(folder / STATE_FOLDER / "journal.jsonl", settings)
-        self._staging = Staging(folder / STATE_FOLDER / "pending", folder)
-        self._staging.recover(self._told())
+        self._ledger, self._staging = open_folder(folder, settings)
         # Thousands of waits for the disk cost more than all else here. Where a start of the machine
         # can be told, files written before it are read again instead of being believed.
         self._durable = boot() is None
@@ -68,18 +59,16 @@ class ResultFolder(Output):
         return self._ledger.failures
 
     @property
-    def failures_file(self) -> Path | None:
+    def failures_file(self) -> Path | str | None:
         """The file that lists all failures."""
-        return self._folder / FAILURES_FILE
+        return self._staging.shown(FAILURES_FILE)
 
     def begin(self) -> None:
         """Makes the folders, so that one that may not be made is known before the work."""
         if not self._lacking:
             return
         self._ledger.begin()
-        self._staging.begin()
-        for folder in sorted({(self._folder / name).parent for name in self._lacking}):
-            folder.mkdir(parents=True, exist_ok=True)
+        self._staging.begin(self._lacking)
 
     def write(self, chunk: Chunk) -> None:
         """Writes the files of some recordings, and notes all of them at once.
@@ -94,9 +83,9 @@ class ResultFolder(Output):
                 made: dict[str, dict[str, object]] = {}
                 for form in () if heard.failure else self._lacking[recording.name]:
                     name = f"{recording.name}.{form}"
-                    content = as_bytes(heard.rendered[form])
-                    stamp = self._staging.stage(name, [content], durable=self._durable)
-                    made[form] = {"file": stamp}
+                    text = heard.rendered[form]
+                    stamp = self._staging.stage(name, [as_bytes(text)], durable=self._durable)
+                    made[form] = {"file": stamp, **self._staging.details(name, text)}
                     names.append(name)
                 outputs.append(made)
             self._ledger.add(chunk, outputs)
@@ -104,19 +93,18 @@ class ResultFolder(Output):
             for name in names:
                 self._staging.drop(name)
             raise
-        for name in names:
-            self._staging.release(name)
+        self._staging.release(names)
 
     def finish(self, *, complete: bool) -> None:
         """Lists the failures in a file of their own, which is there only if there are some."""
         del complete
         failed = [one for one in self.recordings if one.name in self.failures]
-        path = self._folder / FAILURES_FILE
-        if not failed:
-            path.unlink(missing_ok=True)
-            return
-        lines = [self._failure_line(one) for one in failed]
-        self._ledger.replace_file(FAILURES_FILE, lines, self._staging)
+        if failed:
+            lines = [self._failure_line(one) for one in failed]
+            self._ledger.replace_file(FAILURES_FILE, lines, self._staging)
+        else:
+            self._staging.remove(FAILURES_FILE)
+        self._ledger.settle()
 
     def __exit__(
         self,
@@ -128,9 +116,10 @@ class ResultFolder(Output):
         self._staging.end()
         self._ledger.close()
 
-    def _look(self, overwrite: bool) -> list[Path]:
+    def _look(self, overwrite: bool) -> list[Path | str]:
         """Finds out what is left to do, and returns the files in its way."""
-        conflicts: list[Path] = []
+        self._ledger.look_at(self.recordings, self.forms)
+        conflicts: list[Path | str] = []
         todo: list[Recording] = []
         again: list[Recording] = []
         for recording in self.recordings:
@@ -144,45 +133,35 @@ class ResultFolder(Output):
             self._lacking[recording.name] = lacking
             (again if recording.name in self._ledger.failures else todo).append(recording)
             conflicts += [
-                path
+                self._staging.shown(name)
                 for form in lacking
-                if os.path.lexists(path := self._folder / f"{recording.name}.{form}")
-                and not self._is_torn(path, recording, form)
+                if self._staging.has(name := f"{recording.name}.{form}")
+                and not self._is_torn(recording, form)
             ]
         self.todo, self.again = todo, again
-        failures = self._folder / FAILURES_FILE
-        mine = self._ledger.files.get(FAILURES_FILE)
-        if os.path.lexists(failures) and not (mine is not None and mine.fits(failures)):
-            conflicts.append(failures)
+        is_mine = self._ledger.is_mine(FAILURES_FILE, self._staging)
+        if self._staging.has(FAILURES_FILE) and not is_mine:
+            conflicts.append(self._staging.shown(FAILURES_FILE))
         return [] if overwrite else conflicts
 
     def _is_done(self, recording: Recording, form: str) -> bool:
         if not self._ledger.is_done(recording, form):
             return False
         entry = self._ledger.entries[recording.name, form]
-        path = self._folder / f"{recording.name}.{form}"
-        if entry.file is None:
-            return False
-        return entry.file.fits(path) if entry.is_certain else entry.file.is_of(path)
+        name = f"{recording.name}.{form}"
+        return entry.file is not None and self._staging.holds(
+            name, entry.file, is_certain=entry.is_certain
+        )
 
-    def _is_torn(self, path: Path, recording: Recording, form: str) -> bool:
-        """Whether a file of ours is what a loss of power leaves: nothing, or zeros at the end."""
+    def _is_torn(self, recording: Recording, form: str) -> bool:
+        """Whether a file of ours is what a loss of power leaves."""
         entry = self._ledger.entries.get((recording.name, form))
-        if entry is None or entry.is_certain or not path.is_file():
+        if entry is None or entry.is_certain:
             return False
-        content = path.read_bytes()
-        return not content or content.endswith(b"\0")
-
-    def _told(self) -> dict[str, Stamp]:
-        told = {
-            f"{name}.{form}": entry.file
-            for (name, form), entry in self._ledger.entries.items()
-            if entry.file is not None
-        }
-        return told | self._ledger.files
+        return self._staging.is_torn(f"{recording.name}.{form}")
 
     def _failure_line(self, recording: Recording) -> bytes:
         utterance = recording.utterance
         extra = {**utterance.extra, "error": self.failures[recording.name]}
-        line = to_json_line(dataclasses.replace(utterance, extra=extra), relative_to=self._folder)
+        line = to_json_line(dataclasses.replace(utterance, extra=extra), relative_to=self.folder)
         return as_bytes(f"{line}\n")

@@ -1,18 +1,16 @@
 """All recordings in one file, each with what was heard: whole or not there, begun once."""
 
 import itertools
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
+from asr.addresses import name_of, parent_of
 from pipelines.formats import render
 from pipelines.inputs import Recording
-from pipelines.ledger import Ledger
 from pipelines.outputs import Chunk, Output, as_bytes, refuse_conflicts
+from pipelines.places import open_file
 from pipelines.recognition import Result
-from pipelines.result_folder import STATE_FOLDER
-from pipelines.staging import Staging
 
 LIST_FORMS = ("jsonl", "ctm", "trn")
 """Formats in which one file can hold many recordings."""
@@ -24,7 +22,7 @@ class ResultList(Output):
     In `jsonl` a failure has an empty `pred_text`, and its reason as `error`; elsewhere, no line.
 
     Args:
-        path: The file.
+        path: The file, or its address.
         form: One of `LIST_FORMS`.
         recordings: All of them.
         settings: Digest of the model and all that is chosen.
@@ -32,6 +30,7 @@ class ResultList(Output):
             settings.
 
     Raises:
+        OSError: What is at the address cannot be read.
         UsageError: There is such a file, or another program writes it.
     """
 
@@ -40,21 +39,19 @@ class ResultList(Output):
 
     def __init__(
         self,
-        path: Path,
+        path: Path | str,
         form: str,
         recordings: Sequence[Recording],
         *,
         settings: str,
         overwrite: bool,
     ) -> None:
-        super().__init__([form], recordings, folder=path.parent)
-        self._path, self._form = path, form
-        state = path.parent / STATE_FOLDER
-        self._ledger = Ledger(state / f"{path.name}.journal", settings)
-        self._staging = Staging(state / f"{path.name}.pending", path.parent)
-        self._staging.recover(self._ledger.files)
+        folder = parent_of(path) if isinstance(path, str) else path.parent
+        super().__init__([form], recordings, folder=folder)
+        self._name, self._form = name_of(path) if isinstance(path, str) else path.name, form
+        self._ledger, self._staging = open_file(path, settings)
         is_mine = self._look()
-        if os.path.lexists(path) and not (is_mine or overwrite):
+        if self._staging.has(self._name) and not (is_mine or overwrite):
             self._ledger.close()
             refuse_conflicts([path])
 
@@ -64,14 +61,15 @@ class ResultList(Output):
         return self._ledger.failures
 
     @property
-    def failures_file(self) -> Path | None:
+    def failures_file(self) -> Path | str | None:
         """The file itself, where failures have lines in it and it is there."""
-        return self._path if self._form == "jsonl" and self._path.exists() else None
+        is_there = self._form == "jsonl" and self._staging.has(self._name)
+        return self._staging.shown(self._name) if is_there else None
 
     def begin(self) -> None:
         """Makes the folder, so that one that may not be made is known before the work."""
         self._ledger.begin()
-        self._staging.begin()
+        self._staging.begin(())
 
     def write(self, chunk: Chunk) -> None:
         """Keeps the lines of some recordings."""
@@ -84,7 +82,8 @@ class ResultList(Output):
     def finish(self, *, complete: bool) -> None:
         """Puts the file together, if nothing is missing."""
         if complete:
-            self._ledger.replace_file(self._path.name, self._lines(), self._staging)
+            self._ledger.replace_file(self._name, self._lines(), self._staging)
+        self._ledger.settle()
 
     def __exit__(
         self,
@@ -99,6 +98,7 @@ class ResultList(Output):
     def _look(self) -> bool:
         """Finds out what is left to do; whether the file that is there may be added to."""
         ledger, is_stale = self._ledger, False
+        ledger.look_at(self.recordings, [self._form])
         todo: list[Recording] = []
         again: list[Recording] = []
         for recording in self.recordings:
@@ -112,10 +112,8 @@ class ResultList(Output):
             (again if recording.name in ledger.failures else todo).append(recording)
         self.todo, self.again = todo, again
         names = {recording.name for recording in self.recordings}
-        mine = ledger.files.get(self._path.name)
         return (
-            mine is not None
-            and mine.fits(self._path)
+            ledger.is_mine(self._name, self._staging)
             and not is_stale
             and {name for name, _ in ledger.entries} <= names
         )
@@ -131,4 +129,4 @@ class ResultList(Output):
 
     def _failure_line(self, recording: Recording) -> str:
         result = Result(utterance=recording.utterance, failure=self.failures[recording.name])
-        return render(self._form, result, relative_to=self._path.parent)
+        return render(self._form, result, relative_to=self.folder)

@@ -1,16 +1,22 @@
-"""Audio on standard input, kept in a private file for as long as the program runs.
+"""Audio from elsewhere, kept in private files for as long as it is needed.
 
-A decoder looks back and forth in a recording, which a pipe does not allow.
+A decoder looks back and forth in a recording, which neither a pipe nor an object store allows.
 """
 
 import atexit
+import contextlib
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
 
+from pipelines.locks import lock
 from pipelines.usage import UsageError
+
+_PREFIX = "asr-fetched-"
+_LOCK = "in-use"
 
 
 def spooled(stream: TextIO) -> Path:
@@ -32,6 +38,43 @@ def spooled(stream: TextIO) -> Path:
     with path.open("wb") as file:
         shutil.copyfileobj(stream.buffer, file)
     return path
+
+
+@contextlib.contextmanager
+def private_folder() -> Iterator[Path]:
+    """Yields a folder that its owner alone can read; it goes with the context.
+
+    Where the process is killed in it, `remove_abandoned` finds the folder.
+    """
+    folder, handle = _locked_folder()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(handle)
+
+
+def _locked_folder() -> tuple[Path, int]:
+    while True:
+        # Resolved, since the messages of decoders name files so.
+        folder = Path(tempfile.mkdtemp(prefix=_PREFIX)).resolve()
+        handle = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+        # Another process may have taken the folder for an abandoned one before it was locked.
+        if lock(handle) is not False and (folder / _LOCK).exists():
+            return folder, handle
+        os.close(handle)
+
+
+def remove_abandoned() -> None:
+    """Removes the private folders of processes that were killed."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        with contextlib.suppress(OSError):  # another user's, or one that has just gone
+            handle = os.open(folder / _LOCK, os.O_RDWR)
+            try:
+                if lock(handle):  # None tells nothing about its process
+                    shutil.rmtree(folder, ignore_errors=True)
+            finally:
+                os.close(handle)
 
 
 def _remove(folder: Path, owner: int) -> None:

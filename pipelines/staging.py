@@ -8,7 +8,7 @@ and drops what was not.
 import contextlib
 import hashlib
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from pipelines.stamps import Stamp
@@ -26,9 +26,15 @@ class Staging:
         self._folder = folder
         self._root = root
 
-    def begin(self) -> None:
-        """Makes the folder if it is not there."""
+    def begin(self, names: Iterable[str]) -> None:
+        """Makes the folders, so that one that may not be made is known before the work.
+
+        Args:
+            names: What files will be called.
+        """
         self._folder.mkdir(parents=True, exist_ok=True)
+        for folder in sorted({self.shown(name).parent for name in names}):
+            folder.mkdir(parents=True, exist_ok=True)
 
     def stage(self, name: str, content: Iterable[bytes], *, durable: bool = True) -> Stamp:
         """Writes a file.
@@ -56,33 +62,68 @@ class Staging:
             raise
         return Stamp(status.st_size, status.st_mtime_ns, status.st_ino, digest.hexdigest())
 
-    def place(self, name: str) -> Path:
+    def details(self, name: str, text: str) -> dict[str, object]:
+        """Returns what the journal has to say of a staged file beside its stamp: nothing."""
+        del name, text
+        return {}
+
+    def shown(self, name: str) -> Path:
         """Returns where a file of this name is put."""
         return self._root / name
 
-    def release(self, name: str) -> None:
-        """Puts a file into its place, over what is there."""
-        self._aside(name).replace(self.place(name))
+    def has(self, name: str) -> bool:
+        """Whether something is there by this name."""
+        return os.path.lexists(self.shown(name))
+
+    def holds(self, name: str, stamp: Stamp, *, is_certain: bool = True) -> bool:
+        """Whether what is there is a certain file, by its look or its bytes.
+
+        Args:
+            name: What it is called.
+            stamp: What it was.
+            is_certain: Its look may be believed.
+        """
+        path = self.shown(name)
+        return stamp.fits(path) if is_certain else stamp.is_of(path)
+
+    def is_torn(self, name: str) -> bool:
+        """Whether what is there is what a loss of power leaves: nothing, or zeros at the end."""
+        path = self.shown(name)
+        if not path.is_file():
+            return False
+        content = path.read_bytes()
+        return not content or content.endswith(b"\0")
+
+    def remove(self, name: str) -> None:
+        """Removes what is there by this name."""
+        self.shown(name).unlink(missing_ok=True)
+
+    def release(self, names: Iterable[str]) -> None:
+        """Puts files into their places, over what is there."""
+        for name in names:
+            self._aside(name).replace(self.shown(name))
 
     def drop(self, name: str) -> None:
         """Removes a file that the journal does not tell of."""
         with contextlib.suppress(OSError):
             self._aside(name).unlink()
 
-    def recover(self, told: Mapping[str, Stamp]) -> None:
+    def recover(self, told: Mapping[str, Sequence[Stamp]], waiting: Mapping[str, object]) -> None:
         """Finishes what a run that was killed had begun.
 
         Args:
-            told: The files that the journal tells of, by name.
+            told: What the files have been that the journal tells of, by name, the last last.
+            waiting: Nothing, here: what waits is in the folder.
         """
+        del waiting
         if not self._folder.is_dir():
             return
-        waiting = {path.name: path for path in self._folder.iterdir()}
-        if waiting:
-            for name, stamp in told.items():
-                path = waiting.get(self._aside(name).name)
-                if path is not None and stamp.is_of(path):
-                    self.release(name)
+        staged = {path.name: path for path in self._folder.iterdir()}
+        if staged:
+            for name, stamps in told.items():
+                path = staged.get(self._aside(name).name)
+                if path is not None and stamps[-1].is_of(path):
+                    self.release([name])
         self.end()
 
     def end(self) -> None:

@@ -16,12 +16,15 @@ class Stamp(NamedTuple):
         mtime_ns: When it was last written, in nanoseconds.
         inode: Its number in the file system.
         sha256: Digest of its bytes, in hexadecimal digits.
+        tag: Of an object at an address, what its file system knows its content by; empty of a file,
+            and where nothing is known.
     """
 
     size: int
     mtime_ns: int
     inode: int
     sha256: str
+    tag: str = ""
 
     @classmethod
     def of(cls, path: Path) -> Self:

@@ -1,6 +1,7 @@
 """`asr transcribe`: recordings in, text out, and no failure passed over in silence."""
 
 import argparse
+import contextlib
 import functools
 import itertools
 import shlex
@@ -9,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from asr.addresses import is_address, without_scheme
 from pipelines.choices import add_choices, choices_of
 from pipelines.default_model import DEFAULT_MODEL, open_model
 from pipelines.usage import UsageError
@@ -23,7 +25,8 @@ if TYPE_CHECKING:
 DESCRIPTION = """\
 Turns recordings into text. What to transcribe may be recordings, folders of
 them, quoted patterns ('calls/**/*.wav'), lists (JSON lines, CSV, a Kaldi
-folder), or - for one recording on standard input.
+folder), or - for one recording on standard input. Inputs and outputs may be
+addresses (s3://bucket/calls) of all file systems that fsspec knows.
 
 The text goes to the screen, one line a recording, with the recording in front
 if there are several (talk.wav: text), or to
@@ -52,6 +55,7 @@ examples:
   asr transcribe talk.wav                             text to the screen
   asr transcribe calls/ --output-dir out --output-format json,srt
   asr transcribe test.jsonl -o heard.jsonl            a list, and its error rate
+  asr transcribe s3://bucket/calls/ --output-dir s3://bucket/texts
   cat talk.wav | asr transcribe -
   find . -name '*.flac' -print0 | asr transcribe --files0-from - -o out
   asr transcribe --model runs/mine talk.wav --hotwords names.txt --lm lm.ngram
@@ -111,7 +115,9 @@ def _add_inputs(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="names of recordings, each ended by NUL; - for standard input",
     )
-    parser.add_argument("--root", type=Path, help="folder that a list's relative paths start from")
+    parser.add_argument(
+        "--root", type=_place, help="folder that a list's relative paths start from"
+    )
     parser.add_argument(
         "--channels",
         default="mix",
@@ -120,10 +126,14 @@ def _add_inputs(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _place(text: str) -> Path | str:
+    return text if is_address(text) else Path(without_scheme(text))
+
+
 def _add_outputs(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("what is written")
-    group.add_argument("-o", "--output", type=Path, help="a file, or a folder; see above")
-    group.add_argument("--output-dir", type=Path, metavar="FOLDER", help="a folder")
+    group.add_argument("-o", "--output", type=_place, help="a file, or a folder; see above")
+    group.add_argument("--output-dir", type=_place, metavar="FOLDER", help="a folder")
     group.add_argument(
         "--output-format", metavar="A,B…", help="one or several of the above (default: txt)"
     )
@@ -166,6 +176,7 @@ def run(arguments: argparse.Namespace) -> int:
     from pipelines.fingerprint import fingerprint
     from pipelines.inputs import gather
     from pipelines.outputs import refuse_input
+    from pipelines.spool import remove_abandoned
 
     _check_numbers(arguments)
     choices = choices_of(arguments)
@@ -198,7 +209,10 @@ def run(arguments: argparse.Namespace) -> int:
     to_screen = not output.goes_on and output.folder is None
     quiet = arguments.quiet or (to_screen and sys.stdout.isatty())
     command = shlex.join(["asr", *getattr(arguments, "argv", [])])
-    with output:
+    with contextlib.ExitStack() as stack:
+        if any(one.utterance.address for one in recordings):
+            stack.callback(remove_abandoned)  # of processes that were killed
+        stack.enter_context(output)
         engine = _engine(arguments, choices, bundle, output) if output.is_unfinished else None
         output.begin()
         with hint_at_going_on(output, command):

@@ -33,7 +33,7 @@ LIBRARIES = {
     "models": {"jax", "keras", "numpy", "onnx", "onnxruntime", "tensorflow"},
     "pipelines": {
         *("espeakng_loader", "jinja2", "keras", "matplotlib", "numpy", "onnx", "tensorboard"),
-        *("ray", "tensorflow", "tomli_w"),
+        *("fsspec", "ray", "tensorflow", "tomli_w"),
         *("prometheus_client", "python_multipart", "starlette", "uvicorn"),
     },
 }
@@ -56,7 +56,7 @@ HEAVY = {
         "sentencepiece",
     ),
     *("sklearn", "soundfile", "soxr", "tensorflow"),
-    *("prometheus_client", "ray", "starlette", "uvicorn"),
+    *("fsspec", "prometheus_client", "ray", "starlette", "uvicorn"),
 }
 SOURCES = sorted(path for room in ARROWS for path in (ROOT / room).rglob("*.py"))
 MAX_FILE_LINES = 350

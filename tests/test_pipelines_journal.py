@@ -120,25 +120,25 @@ def test_a_journal_of_another_version_is_refused(tmp_path: Path) -> None:
 
 def test_what_was_told_of_is_released_and_the_rest_dropped(tmp_path: Path) -> None:
     staging = Staging(tmp_path / "pending", tmp_path)
-    staging.begin()
-    told = {name: staging.stage(name, [name.encode()]) for name in ("a", "b", "c")}
+    staging.begin([])
+    told = {name: [staging.stage(name, [name.encode()])] for name in ("a", "b", "c")}
     staging.stage("d", [b"nobody knows of it"])
-    staging.release("a")
+    staging.release(["a"])
     staging.stage("c", [b"another"])  # begun again, and not told of
     assert not (tmp_path / "b").exists()
-    Staging(tmp_path / "pending", tmp_path).recover(told)
+    Staging(tmp_path / "pending", tmp_path).recover(told, {})
     assert (tmp_path / "a").read_text() == "a"
     assert (tmp_path / "b").read_text() == "b"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b"]
-    assert told["a"].fits(tmp_path / "a")
-    Staging(tmp_path / "pending", tmp_path).recover(told)  # nothing waits
+    assert told["a"][-1].fits(tmp_path / "a")
+    Staging(tmp_path / "pending", tmp_path).recover(told, {})  # nothing waits
 
 
 def test_a_file_that_cannot_be_written_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     staging = Staging(tmp_path / "pending", tmp_path)
-    staging.begin()
+    staging.begin([])
 
     def full(_: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")

@@ -7,7 +7,6 @@ import shutil
 import socket
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -19,6 +18,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from ray_cluster import cluster
 
 from asr.audio import SAMPLE_RATE, write_wav
 from asr.bundle import write_settings
@@ -79,31 +79,6 @@ if __name__ == "__main__":
     chunks.MAX_RECORDINGS = 3
     network.load_recognizer = listener
     sys.exit(cli.main(["transcribe", "--model", "any", *sys.argv[1:]]))
-"""
-
-# Two nodes of one core each; the second is killed when a line comes, and a line says that it was.
-CLUSTER = """
-import json, os, sys
-from ray.cluster_utils import Cluster
-
-folder, gate = sys.argv[1:]
-os.mkdir(os.path.join(folder, "ray"))
-about = {"num_cpus": 1, "object_store_memory": 100_000_000}
-cluster = Cluster(
-    initialize_head=True,
-    head_node_args={
-        **about,
-        "include_dashboard": False,
-        "temp_dir": folder,
-        "env_vars": {"SECOND": gate + ".second"} if gate else {},
-    },
-)
-second = cluster.add_node(**about, env_vars={"GATE": gate} if gate else {})
-print(cluster.address, flush=True)
-for _ in sys.stdin:
-    cluster.remove_node(second, allow_graceful=False)
-    print("killed", flush=True)
-cluster.shutdown()
 """
 
 
@@ -167,40 +142,6 @@ def content(path: Path) -> dict[str, bytes]:
     }
 
 
-@contextmanager
-def cluster(
-    place: Path, *, gate: str = "", **more: str
-) -> Iterator[tuple[str, Callable[[], None]]]:
-    """Yields a cluster's address, and what kills its second node."""
-    # Not pytest's folder: the name of a socket is short.
-    with (
-        tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as folder,
-        subprocess.Popen(
-            [sys.executable, "-c", CLUSTER, folder, gate],
-            # Where it notes its address, it expects a folder that other clusters have made.
-            env=environment(place, {"RAY_USAGE_STATS_ENABLED": "0", "RAY_TMPDIR": folder, **more}),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        ) as process,
-    ):
-        assert process.stdin is not None
-        assert process.stdout is not None
-        address = process.stdout.readline().strip()
-        assert ":" in address
-
-        def kill() -> None:
-            print(file=process.stdin, flush=True)
-            assert process.stdout is not None
-            assert process.stdout.readline() == "killed\n"
-
-        try:
-            yield address, kill
-        finally:
-            process.stdin.close()
-
-
 @pytest.fixture
 def out(place: Path) -> Iterator[Path]:
     """A folder that is not there."""
@@ -230,7 +171,7 @@ def test_a_node_killed_midway_costs_nothing(
         os.mkfifo(gate + name)
         # Who reads waits for as long as this is open.
         gates[name] = os.open(gate + name, os.O_RDWR)
-    with cluster(place, gate=gate) as (address, kill):
+    with cluster(environment(place, {}), gate=gate) as (address, kill):
         on_cluster = (*words, "--engine", "ray", "--ray-address", address)
         with started(place, *on_cluster) as process:
             assert select.select([gates[""]], [], [], PATIENCE_S)[0], "no part came there"
@@ -257,7 +198,7 @@ def test_a_recording_that_ends_its_process_costs_itself(place: Path, out: Path) 
     assert run(place, *FOLDER, "--workers", "1", CRASH="1")[0] == 1
     expected = content(out)
     shutil.rmtree(out)
-    with cluster(place, CRASH="1") as (address, _):
+    with cluster(environment(place, {"CRASH": "1"})) as (address, _):
         code, said = run(place, *FOLDER, "--engine", "ray", "--ray-address", address)
     assert code == 1
     assert "in/a/12.wav: a process of the Ray cluster ended over it, and so did the next" in said
@@ -272,7 +213,7 @@ def test_a_recording_that_ends_its_process_costs_itself(place: Path, out: Path) 
 
 @pytest.mark.slow
 def test_a_model_that_no_node_can_open_ends_the_run(place: Path, out: Path) -> None:
-    with cluster(place, NO_MODEL="1") as (address, _):
+    with cluster(environment(place, {"NO_MODEL": "1"})) as (address, _):
         code, said = run(place, *FOLDER, "--engine", "ray", "--ray-address", address, "--quiet")
     assert code == 1
     assert said.startswith("asr: opening the model: a process of the Ray cluster ended over it")
