@@ -207,7 +207,7 @@ def with_ids(utterances: Iterable[Utterance], *, base: AudioBase) -> list[Uttera
     named = []
     for utterance in utterances:
         if not utterance.id:
-            name = stem = _derived_id(utterance, base.folder)
+            name = stem = _derived_id(utterance, base)
             while name in taken:
                 repeats[stem] += 1
                 name = f"{stem}#{repeats[stem] + 1}"
@@ -288,10 +288,10 @@ def _name(value: object) -> str | None:
     return None if value in (None, "") else str(value)
 
 
-def _derived_id(utterance: Utterance, folder: Path) -> str:
+def _derived_id(utterance: Utterance, base: AudioBase) -> str:
     audio = utterance.audio
-    if audio.is_relative_to(folder):
-        audio = audio.relative_to(folder)
+    if audio.is_relative_to(base.folder) and (utterance.address is None) == (base.address is None):
+        audio = audio.relative_to(base.folder)
     elif utterance.address is not None:
         audio = Path(*audio.parts[1:])  # without the scheme
     name = re.sub(r"\s", "_", audio.with_suffix("").as_posix().lstrip("/"))

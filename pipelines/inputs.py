@@ -218,7 +218,8 @@ def _listed(path: Path | str, utterances: Sequence[Utterance]) -> Iterator[_Foun
 
 def _named_files(names: Sequence[str]) -> Iterator[_Found]:
     """Yields the recordings of which another program has given the names."""
-    there = {one.address: one for one in objects_at(filter(is_address, names))}
+    with _refusing():
+        there = {one.address: one for one in objects_at(filter(is_address, names))}
     for name in names:
         yield _Found.remote(there[name]) if name in there else _Found.file(without_scheme(name))
 

@@ -72,7 +72,7 @@ class Ledger:
         self.files: dict[str, list[Stamp]] = {}
         """What files about all recordings have been, by name; the last is what they are."""
         self.waiting: dict[str, Mapping[str, Any]] = {}
-        """What the journal tells of outputs that may not be in their places, by file name."""
+        """What earlier runs told of outputs that may not be in their places, by file name."""
         self._digests: dict[str, str] = {}
         self._places: dict[Key, int] = {}
         self._boot: str | None = None
@@ -80,6 +80,7 @@ class Ledger:
         for place, record in self._journal.records():
             self._take(record, place)
             self.entries.update(_entries(record, is_certain=self._boot == now))
+            self._await(record)
 
     def begin(self) -> None:
         """Makes the journal ready to be written to."""
@@ -198,6 +199,16 @@ class Ledger:
     def _note(self, record: Mapping[str, Any]) -> None:
         self._take(record, self._journal.append(record))
 
+    def _await(self, record: Mapping[str, Any]) -> None:
+        """Notes which outputs have to be looked for."""
+        for item in record.get("recordings", ()):
+            for form, made in item.get("outputs", {}).items():
+                name = f"{item['name']}.{form}"
+                if "content" in made:
+                    self.waiting[name] = made
+                else:
+                    self.waiting.pop(name, None)
+
     def _take(self, record: Mapping[str, Any], place: int) -> None:
         self._boot = record.get("boot", self._boot)
         for item in record.get("recordings", ()):
@@ -209,10 +220,6 @@ class Ledger:
             for form, made in item["outputs"].items():
                 if "line" in made:
                     self._places[name, form] = place
-                elif "content" in made:
-                    self.waiting[f"{name}.{form}"] = made
-                else:
-                    self.waiting.pop(f"{name}.{form}", None)
         for name, stamp in record.get("files", {}).items():
             self.files.setdefault(name, []).append(Stamp(*stamp))
 

@@ -268,12 +268,18 @@ def each(
         The addresses in their order, each with what the function returned or failed with.
     """
     waiting = list(addresses)
-    is_parallel = all(Place(address).system.async_impl for address in waiting)
-    with ThreadPoolExecutor(_NUM_REQUESTS if is_parallel else 1) as pool:
+    with ThreadPoolExecutor(_NUM_REQUESTS if all(map(_is_parallel, waiting)) else 1) as pool:
         # Some at a time, so that results that nobody has taken do not pile up.
         for start in range(0, len(waiting), _AT_A_TIME):
             some = waiting[start : start + _AT_A_TIME]
             yield from zip(some, pool.map(functools.partial(_tried, function), some), strict=True)
+
+
+def _is_parallel(address: str) -> bool:
+    try:
+        return bool(Place(address).system.async_impl)
+    except OSError:  # which is then said of each address
+        return False
 
 
 def _tried(function: Callable[[str], Result], address: str) -> Result | OSError:

@@ -24,6 +24,8 @@ from pipelines.usage import UsageError
 NUM_JOINED = 64
 """Records that are joined: so many requests at most are for records that say the most."""
 
+_NO_LINK = getattr(os, "O_NOFOLLOW", 0)
+
 _Range = tuple[int, int]
 
 
@@ -44,7 +46,7 @@ class RemoteJournal:
     def __init__(self, folder: str, settled: Callable[[Record], Record]) -> None:
         self._folder = folder
         self._settled = settled
-        self._handle = _locked(folder)
+        self._lock = _Lock(folder)
         self._next = 0
         self._ranges: list[_Range] = []
         """Of all objects that count, in order."""
@@ -133,9 +135,7 @@ class RemoteJournal:
 
     def close(self) -> None:
         """Lets go of it; others may write to it now."""
-        if self._handle is not None:
-            os.close(self._handle)
-            self._handle = None
+        self._lock.close()
 
     def _join(self) -> None:
         parts = {(number, number) for number in self._loose}
@@ -180,16 +180,35 @@ def _parsed(content: bytes, one: _Range) -> dict[int, Record]:
     return {}
 
 
-def _locked(folder: str) -> int | None:
-    """Returns the handle of a lock for an address; None where there are no locks."""
-    place = Place(folder)
-    digest = hashlib.sha256("/".join(place.parts).encode(errors="replace")).hexdigest()[:32]
-    user = os.getuid() if hasattr(os, "getuid") else 0
-    path = Path(tempfile.gettempdir()) / f"asr-{user}-{digest}.lock"
-    with contextlib.suppress(OSError):
-        handle = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600)
-        if lock(handle) is False:
+class _Lock:
+    """Keeps other programs of this user on this machine from an address, until it is closed.
+
+    Raises:
+        UsageError: One of them is writing there.
+    """
+
+    def __init__(self, folder: str) -> None:
+        place = "/".join(Place(folder).parts)
+        digest = hashlib.sha256(place.encode(errors="replace")).hexdigest()[:32]
+        user = os.getuid() if hasattr(os, "getuid") else 0
+        self._path = Path(tempfile.gettempdir()) / f"asr-{user}-{digest}.lock"
+        self._handle: int | None = None
+        while self._handle is None:
+            handle = os.open(self._path, os.O_RDWR | os.O_CREAT | _NO_LINK, 0o600)
+            if lock(handle) is False:
+                os.close(handle)
+                raise UsageError(f"{folder}: another program is writing to it; let it end first")
+            # Whoever had it before may have removed the file in between.
+            with contextlib.suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(handle), self._path.stat()):
+                    self._handle = handle
+                    continue
             os.close(handle)
-            raise UsageError(f"{folder}: another program is writing to it; let it end first")
-        return handle
-    return None
+
+    def close(self) -> None:
+        """Lets others there."""
+        if self._handle is not None:
+            with contextlib.suppress(OSError):  # where an open file cannot be removed
+                self._path.unlink()
+            os.close(self._handle)
+            self._handle = None

@@ -86,9 +86,9 @@ class RemoteStaging:
         _all_done(lambda address: upload(paths[address], address), paths)
         for name in names:
             path, stamp = self._staged.pop(name)
-            self._there[name] = Seen(stamp.size, stamp.tag)
-            self._digests[name] = stamp.sha256
             path.unlink()
+            if name == self._only:  # of many, nobody asks again
+                self._there[name] = Seen(stamp.size, stamp.tag)
 
     def drop(self, name: str) -> None:
         """Forgets a file that the journal does not tell of."""

@@ -163,7 +163,9 @@ def test_relative_paths_stay_in_their_bucket(relative: str, address: str) -> Non
     assert joined("s3://b/lists", relative) == joined("s3://b/lists/", relative) == address
 
 
-def test_manifests_keep_addresses_as_they_are(tmp_path: Path) -> None:
+def test_manifests_keep_addresses_as_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     lines = [
         {"audio_filepath": "s3://b//c/x y.wav", "channel": 1},
         {"audio_filepath": "s3://b/x.wav", "id": "u", "duration": 1.5},
@@ -175,6 +177,8 @@ def test_manifests_keep_addresses_as_they_are(tmp_path: Path) -> None:
     assert [one.address for one in found] == ["s3://b//c/x y.wav", "s3://b/x.wav", None]
     assert [one.id for one in found] == ["b/c/x_y.2", "u", "c/z"]
     assert found[2].audio == Path("/c/z.wav")
+    monkeypatch.chdir(tmp_path)
+    assert read_manifest("m.jsonl") == found  # from wherever it is read
     again = [json.loads(to_json_line(one, relative_to=tmp_path)) for one in found]
     assert [one["audio_filepath"] for one in again] == [
         *("s3://b//c/x y.wav", "s3://b/x.wav", "/c/z.wav"),
@@ -525,13 +529,16 @@ def test_an_object_that_cannot_be_read_fails_alone(
     tree()
     for name in ("forbidden", "unreachable", "odd/1"):
         folder_store._file(f"bucket/in/c/{name}.wav").write_bytes(b"x")
-    Path("m.jsonl").write_text('{"audio_filepath": "store://bucket/in/gone.wav", "id": "g"}\n')
+    gone = {"audio_filepath": "store://bucket/in/gone.wav", "id": "g"}
+    none = {"audio_filepath": "dir://x/y.wav", "id": "h"}  # of which fsspec makes nothing
+    Path("m.jsonl").write_text("".join(f"{json.dumps(one)}\n" for one in (gone, none)))
     to = ("--output-dir", "store://bucket/out")
     assert asr("store://bucket/in", "m.jsonl", *to) == 1
     lines = map(json.loads, objects("bucket/out").pop("failures.jsonl").splitlines())
     errors = {line["id"].removeprefix("store://bucket/in/"): line["error"] for line in lines}
     assert errors.pop("a/broken.wav").startswith("store://bucket/in/a/broken.wav: ")
     there = "store://bucket/in"
+    assert errors.pop("h").startswith("dir://x: ")
     assert errors == {
         "b/3.wav": "too much",
         "c/forbidden.wav": f"{there}/c/forbidden.wav: no permission (AccessDenied)",

@@ -1,5 +1,6 @@
 """A journal of objects is believed after any kind of end, and says no less when it is joined."""
 
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -147,12 +148,16 @@ def test_what_cannot_be_removed_is_in_nobodys_way(
 
 
 @pytest.mark.usefixtures("store")
-def test_two_programs_do_not_write_to_one() -> None:
+def test_two_programs_do_not_write_to_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     journal = begun()
+    assert len(list(tmp_path.glob("*.lock"))) == 1
     with pytest.raises(UsageError, match="another program is writing to it"):
         RemoteJournal(J, bare)
     journal.close()
+    journal.close()
     begun().close()
+    assert list(tmp_path.glob("*.lock")) == []
 
 
 @pytest.mark.usefixtures("store")
