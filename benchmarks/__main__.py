@@ -9,6 +9,7 @@ import inspect
 
 PROGRAMS = {
     "batch": "10,000 recordings: what journal and files cost, memory, going on when done",
+    "cells": "recurrent cells and attention side by side: lags, gradients, cost (docs/cells.md)",
     "decoding": "beam search with and without a language model, against TensorFlow's and others",
     "end_to_end": "recordings to text with a model of one's own: speed and memory",
     "features": "MFCCs with deltas and normalisation, against librosa's own functions",
@@ -19,7 +20,7 @@ PROGRAMS = {
     "scoring": "100,000 utterances scored and reported; counts against NIST's sclite",
     "train_step": "a training step inside fit, against PyTorch's LSTM and stock Keras",
 }
-QUICK = {"batch", "features", "inference", "scoring", "train_step"}
+QUICK = {"batch", "cells", "features", "inference", "scoring", "train_step"}
 """Those that have a short form."""
 
 

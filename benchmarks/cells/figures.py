@@ -1,0 +1,211 @@
+"""The plots of docs/cells.md, as SVG."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from asr.files import replacing
+from benchmarks.cells.gradients import CLIPPING_PART, LAG
+from benchmarks.cells.lags import BY_LAG, ENTRIES, LAGS
+from benchmarks.cells.networks import CELLS
+from benchmarks.cells.store import Record, Results
+from benchmarks.cells.tables import MIB, by_cell, interval, long_groups, rate
+
+_COLOURS = dict(
+    zip(
+        (*CELLS, BY_LAG),
+        ("#7f7f7f", "#8c564b", "#d62728", "#1f77b4", "#ff7f0e", "#2ca02c", "#17becf", "#bcbd22",
+         "#9467bd", "#000000", "#e377c2"),
+        strict=True,
+    )
+)  # fmt: skip
+_FLOOR = 1e-12
+"""What is smaller is drawn here."""
+
+
+def gradients(results: Results) -> Any:
+    """Norms by k, before and after training, of the output and of the memory."""
+    records = results.part("gradients")
+    figure, axes = _figure(2, 2, size=(10, 7.5))
+    for row, state in zip(axes, ("output", "memory"), strict=True):
+        for axis, when in zip(row, ("before", "after"), strict=True):
+            for name, record in records.items():
+                if state in record[when]:
+                    _curve(axis, record[when][state], color=_COLOURS[name], label=name)
+            symbol = "h" if state == "output" else "c"
+            said = "at the beginning" if when == "before" else "after 200 steps"
+            axis.set(title=f"∂loss/∂{symbol}, {said}", xlabel="k, frames before the last")
+            axis.set(xlim=(0, LAG - 1), ylim=(_FLOOR / 2, None))
+        row[0].set_ylabel("mean norm")
+    axes[0][1].legend(fontsize=7, loc="lower left", ncols=2)
+    return figure
+
+
+def clipping(results: Results) -> Any:
+    """Gradients that explode, and what steps along them do with and without clipping."""
+    records = results.part(CLIPPING_PART)
+    figure, ((left, right),) = _figure(1, 2, size=(10, 3.8))
+    for (stretch, record), colour in zip(
+        records.items(), ("#1f77b4", "#ff7f0e", "#d62728"), strict=False
+    ):
+        _curve(left, record["before"]["output"], color=colour, label=f"U times {stretch}")
+        for how, style in (("free", "--"), ("clipped", "-")):
+            losses = [value for value in record[how] if value is not None]
+            steps = [25 * (place + 1) for place in range(len(losses))]
+            right.semilogy(
+                steps, losses, style, marker=".", color=colour, label=f"U times {stretch}, {how}"
+            )
+    left.set(title="∂loss/∂h of a simple network", xlabel="k, frames before the last")
+    left.set_ylabel("mean norm")
+    right.set(title="loss of plain gradient steps", xlabel="steps")
+    left.legend(fontsize=7)
+    right.legend(fontsize=7)
+    return figure
+
+
+def lags(results: Results) -> Any:
+    """The longest lag learnt by at least one training of each, in both tasks."""
+    records = results.part("lags")
+    figure, (row,) = _figure(1, 2, size=(10, 3.8))
+    names = [entry.name for entry in ENTRIES]
+    for axis, task in zip(row, ("recall", "adding"), strict=True):
+        for place, name in enumerate(reversed(names)):
+            for number, lag in enumerate(LAGS):
+                start = f"{task}/{name}/{lag}/"
+                found = [one["solved"] for key, one in records.items() if key.startswith(start)]
+                if found:
+                    marker, face = _mark(found, _COLOURS[name])
+                    axis.plot(number, place, marker, color=_COLOURS[name], mfc=face, ms=10)
+        axis.set_xticks(range(len(LAGS)), [str(lag) for lag in LAGS])
+        axis.set_yticks(range(len(names)), list(reversed(names)) if task == "recall" else [])
+        axis.set(title=task, xlabel="lag, frames", xlim=(-0.5, len(LAGS) - 0.5))
+    return figure
+
+
+def cost(results: Results) -> Any:
+    """Time and memory against length, both logarithmic."""
+    records = results.part("cost")
+    figure, (row,) = _figure(1, 3, size=(11, 3.8))
+    for axis, (key, unit, title) in zip(
+        row,
+        (
+            ("use_s", 1e3, "using it, ms"),
+            ("train_s", 1e3, "a training step, ms"),
+            ("bytes", 1 / MIB, "memory added by training, MiB"),
+        ),
+        strict=True,
+    ):
+        for cell in dict.fromkeys(name.partition("/")[0] for name in records):
+            found = sorted(
+                (int(name.partition("/")[2]), record[key] * unit)
+                for name, record in records.items()
+                if name.partition("/")[0] == cell
+            )
+            axis.loglog(*zip(*found, strict=True), ".-", color=_COLOURS[cell], label=cell)
+        axis.set(title=title, xlabel="frames")
+    row[0].legend(fontsize=8)
+    return figure
+
+
+def longer(results: Results) -> Any:
+    """Word error rates against the number of digits in a row."""
+    cells = by_cell(results.part("recognition"))
+    figure, ((axis,),) = _figure(1, 1, size=(7, 4))
+    for cell, records in cells.items():
+        groups = long_groups(records[0])
+        rates = [100 * rate(records, group) for group in groups]
+        axis.plot(list(groups.values()), rates, ".-", color=_COLOURS[cell], label=cell)
+    counts = list(long_groups(next(iter(cells.values()))[0]).values())
+    axis.set_xscale("log")
+    axis.set_xticks(counts, [str(count) for count in counts])
+    axis.minorticks_off()
+    axis.axvspan(counts[0], 3, color="#eeeeee", zorder=0)
+    axis.set(title="digits of a speaker never heard", xlabel="digits in a row (grey: trained on)")
+    axis.set(ylabel="WER, %", ylim=(0, None))
+    axis.legend(fontsize=7, ncols=2)
+    return figure
+
+
+def recognition(results: Results) -> Any:
+    """Error rates with their intervals, and the seeds'."""
+    cells = by_cell(results.part("recognition"))
+    groups = [
+        name
+        for name in ("digits, speakers heard", "digits, new speaker", "read")
+        if name in next(iter(cells.values()))[0]["test"]
+    ]
+    figure, (row,) = _figure(1, len(groups), size=(11, 3.8))
+    for axis, group in zip(row, groups, strict=True):
+        unit = "characters" if group == "read" else "words"
+        for place, (cell, records) in enumerate(reversed(cells.items())):
+            _point(axis, place, records, group, unit, _COLOURS[cell])
+        is_first = group == groups[0]
+        axis.set_yticks(range(len(cells)), list(reversed(cells)) if is_first else [])
+        axis.set(title=group, xlabel=f"{'CER' if unit == 'characters' else 'WER'}, %")
+    return figure
+
+
+def _curve(axis: Any, norms: list[float | None], **style: Any) -> None:
+    """Draws norms by k from the first that is not nothing: a last memory has been read already."""
+    first = 0 if norms[0] else 1
+    values = [max(norm or _FLOOR, _FLOOR) for norm in norms[first:]]
+    axis.semilogy(range(first, len(norms)), values, linewidth=1.3, **style)
+
+
+def _mark(solved: list[bool], colour: str) -> tuple[str, str]:
+    """Returns a full circle where all have learnt it, an open one where some, else a cross."""
+    return ("o", colour if all(solved) else "none") if any(solved) else ("x", colour)
+
+
+def _point(
+    axis: Any, place: int, records: list[Record], group: str, unit: str, colour: str
+) -> None:
+    found = interval(records, group, unit)
+    if found is not None:
+        axis.plot([100 * found.low, 100 * found.high], [place, place], color=colour, linewidth=4,
+                  alpha=0.35, solid_capstyle="butt")  # fmt: skip
+    axis.plot(100 * rate(records, group, unit), place, "o", color=colour)
+    for one in records:
+        axis.plot(100 * rate([one], group, unit), place, "|", color=colour, markersize=9)
+
+
+FIGURES: dict[str, tuple[str, Callable[[Results], Any]]] = {
+    "recognition": ("recognition", recognition),
+    "longer": ("recognition", longer),
+    "lags": ("lags", lags),
+    "gradients": ("gradients", gradients),
+    "clipping": (CLIPPING_PART, clipping),
+    "cost": ("cost", cost),
+}
+"""By file name: the part that a plot is of, and what draws it."""
+
+
+def draw(results: Results, folder: Path) -> list[Path]:
+    """Writes the plots of all parts that have records, and returns their paths."""
+    import matplotlib
+    from matplotlib import pyplot
+
+    # The same records give the same file.
+    settings = {"svg.hashsalt": "cells", "font.size": 9, "axes.grid": True, "grid.alpha": 0.3}
+    written = []
+    with matplotlib.rc_context({**settings, "axes.titlesize": 10, "figure.dpi": 100}):
+        for name, (part, make) in FIGURES.items():
+            if results.part(part):
+                figure = make(results)
+                with replacing(folder / f"{name}.svg") as aside:
+                    figure.savefig(aside, metadata={"Date": None})
+                pyplot.close(figure)
+                written.append(folder / f"{name}.svg")
+    return written
+
+
+def _figure(num_rows: int, num_columns: int, *, size: tuple[float, float]) -> tuple[Any, Any]:
+    import matplotlib
+
+    matplotlib.use("agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(
+        num_rows, num_columns, figsize=size, squeeze=False, layout="constrained"
+    )
+    return figure, axes

@@ -1,0 +1,264 @@
+"""What has been measured as tables in Markdown, one for each place of docs/cells.md."""
+
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from asr.intervals import Interval, bootstrap
+from benchmarks.cells.lags import ENTRIES, LAGS, key_of
+from benchmarks.cells.networks import CELLS
+from benchmarks.cells.store import Record, Results
+
+REFERENCE = "lstm"
+"""What the others are compared with."""
+MIB = 2**20
+
+
+def by_cell(records: Mapping[str, Record]) -> dict[str, list[Record]]:
+    """Groups the records of recognition by their cell, in the order of interest."""
+    found: dict[str, list[Record]] = {}
+    for cell in CELLS:
+        seeds = [record for key, record in records.items() if key.partition("/")[0] == cell]
+        if seeds:
+            found[cell] = seeds
+    return found
+
+
+def rate(records: Sequence[Record], group: str, unit: str = "words") -> float:
+    """Returns the error rate of all seeds together on a group."""
+    return sum(_errors(records, group, unit)) / sum(_references(records, group, unit))
+
+
+def interval(records: Sequence[Record], group: str, unit: str = "words") -> Interval | None:
+    """Returns the interval of that over other utterances of the same kind."""
+    errors, references = _errors(records, group, unit), _references(records, group, unit)
+    return bootstrap(list(zip(errors, references, strict=True)))
+
+
+def difference(
+    records: Sequence[Record], others: Sequence[Record], group: str, unit: str = "words"
+) -> tuple[float, Interval | None]:
+    """Returns by how much a cell's rate exceeds another's on the same utterances."""
+    count = min(len(records), len(others))
+    mine, theirs = (_errors(each[:count], group, unit) for each in (records, others))
+    more = [a - b for a, b in zip(mine, theirs, strict=True)]
+    references = _references(records[:count], group, unit)
+    return sum(more) / sum(references), bootstrap(list(zip(more, references, strict=True)))
+
+
+def recognition(results: Results) -> str:
+    """Error rates of every cell: all seeds together, their range, and the interval."""
+    cells = by_cell(results.part("recognition"))
+    if not cells:
+        return ""
+    groups = [name for name in _first(cells)["test"] if not _is_joined(name) or name[0] == "3"]
+    heads = [f"{name}: {'CER' if name == 'read' else 'WER'}" for name in groups]
+    lines = _head("cell", "width", "parameters", *heads)
+    for cell, records in cells.items():
+        one = records[0]
+        rates = [_rate_text(records, group) for group in groups]
+        lines.append(_row(cell, one["units"], f"{one['parameters']:,}", *rates))
+    return "\n".join(lines)
+
+
+def differences(results: Results) -> str:
+    """How far every cell is from the LSTM, and whether that may be luck."""
+    cells = by_cell(results.part("recognition"))
+    if REFERENCE not in cells:
+        return ""
+    groups = list(_first(cells)["test"])
+    groups = [name for name in groups if not _is_joined(name)]
+    lines = _head(f"cell − {REFERENCE}, points", *groups)
+    for cell, records in cells.items():
+        if cell != REFERENCE:
+            found = [_difference_text(records, cells[REFERENCE], group) for group in groups]
+            lines.append(_row(cell, *found))
+    return "\n".join(lines)
+
+
+def expense(results: Results) -> str:
+    """What every cell's recognizer costs."""
+    cells = by_cell(results.part("recognition"))
+    if not cells:
+        return ""
+    sets = results.part("speech").get("sets", {}).get("test", {})
+    lines = _head("cell", "an epoch", "hearing, × real time", "memory in training")
+    for cell, records in cells.items():
+        epoch = statistics.median(record["epoch_s"] for record in records)
+        speeds = [
+            sum(sets[name]["seconds"] for name in record["test"])
+            / sum(one["use_s"] for one in record["test"].values())
+            for record in records
+        ]
+        memory = max(record["bytes"] for record in records) / MIB
+        speed = f"{statistics.median(speeds):,.0f}"
+        lines.append(_row(cell, f"{epoch:.1f} s", speed, f"{memory:,.0f} MiB"))
+    return "\n".join(lines)
+
+
+def longer(results: Results) -> str:
+    """Word error rates by the number of digits in a row."""
+    cells = by_cell(results.part("recognition"))
+    if not cells:
+        return ""
+    groups = long_groups(_first(cells))
+    lines = _head("cell", *(f"{count}" for count in groups.values()))
+    for cell, records in cells.items():
+        rates = (f"{100 * rate(records, group):.1f} %" for group in groups)
+        lines.append(_row(cell, *rates))
+    return "\n".join(lines)
+
+
+def long_groups(record: Record) -> dict[str, int]:
+    """Returns the groups of the new speaker's digits, and how many digits are in a row."""
+    found = {"digits, new speaker": 1} if "digits, new speaker" in record["test"] else {}
+    return found | {name: int(name.split()[0]) for name in record["test"] if _is_joined(name)}
+
+
+def lags(results: Results, task: str) -> str:
+    """Steps that every cell needed at every lag."""
+    records = results.part("lags")
+    lines = _head("cell", "width", *(f"{lag}" for lag in LAGS))
+    for entry in ENTRIES:
+        found = {
+            lag: [
+                record
+                for key, record in records.items()
+                if key.rpartition("/")[0] == key_of(task, entry.name, lag, 0).rpartition("/")[0]
+            ]
+            for lag in LAGS
+        }
+        if any(found.values()):
+            width = next(each[0]["units"] for each in found.values() if each)
+            lines.append(_row(entry.name, width, *(_steps_text(found[lag]) for lag in LAGS)))
+    return "\n".join(lines) if len(lines) > 2 else ""
+
+
+def reach(results: Results) -> str:
+    """What is left of a gradient 10, 50 and 99 frames back, of what it is one frame back."""
+    records = results.part("gradients")
+    if not records:
+        return ""
+    places = (10, 50, 99)
+    heads = [f"{when}, {place} frames" for when in ("before", "after") for place in places]
+    lines = _head("cell", *heads)
+    for entry in ENTRIES:
+        if entry.name in records:
+            record = records[entry.name]
+            shares = [
+                record[when]["output"][place] / max(record[when]["output"][1], 1e-45)
+                for when in ("before", "after")
+                for place in places
+            ]
+            lines.append(_row(entry.name, *(f"{share:.0e}" for share in shares)))
+    return "\n".join(lines)
+
+
+def cost(results: Results) -> str:
+    """Time and memory by length."""
+    records = results.part("cost")
+    if not records:
+        return ""
+    cells = list(dict.fromkeys(key.partition("/")[0] for key in records))
+    lengths = sorted({int(key.partition("/")[2]) for key in records})
+    lines = _head(
+        "frames", *(f"{cell}: {what}" for cell in cells for what in ("use", "training", "memory"))
+    )
+    for length in lengths:
+        parts: list[str] = []
+        for cell in cells:
+            record = records.get(f"{cell}/{length}")
+            parts += ["", "", ""] if record is None else [
+                _time_text(record["use_s"]),
+                _time_text(record["train_s"]),
+                f"{record['bytes'] / MIB:,.0f} MiB",
+            ]  # fmt: skip
+        lines.append(_row(f"{length:,}", *parts))
+    return "\n".join(lines)
+
+
+def conditions(results: Results) -> str:
+    """Where, when and with what the parts were measured."""
+    lines = []
+    for part, record in results.part("about").items():
+        versions = record["versions"]
+        of_backend = {"tensorflow": "tensorflow-cpu"}.get(record["backend"], record["backend"])
+        version = versions.get(of_backend, versions.get(record["backend"], ""))
+        lines.append(
+            f"- {part}: {record['machine']}, {record['date']}, {record['backend']} {version}, "
+            f"Keras {versions.get('keras', '')}"
+        )
+    return "\n".join(lines)
+
+
+TABLES: dict[str, Callable[[Results], str]] = {
+    "recognition": recognition,
+    "differences": differences,
+    "expense": expense,
+    "longer": longer,
+    "recall": lambda results: lags(results, "recall"),
+    "adding": lambda results: lags(results, "adding"),
+    "reach": reach,
+    "cost": cost,
+    "conditions": conditions,
+}
+
+
+def _errors(records: Sequence[Record], group: str, unit: str) -> list[int]:
+    """Returns the errors in every utterance of a group, added over seeds."""
+    key = "errors" if unit == "words" else "character_errors"
+    return [
+        int(sum(each)) for each in zip(*(one["test"][group][key] for one in records), strict=True)
+    ]
+
+
+def _references(records: Sequence[Record], group: str, unit: str) -> list[int]:
+    return [len(records) * count for count in records[0]["test"][group][unit]]
+
+
+def _unit(group: str) -> str:
+    return "characters" if group == "read" else "words"
+
+
+def _rate_text(records: Sequence[Record], group: str) -> str:
+    unit = _unit(group)
+    found = interval(records, group, unit)
+    between = f" ({100 * found.low:.1f}–{100 * found.high:.1f})" if found else ""
+    seeds = sorted(100 * rate([one], group, unit) for one in records)
+    return f"{100 * rate(records, group, unit):.1f} %{between}; {seeds[0]:.1f} to {seeds[-1]:.1f}"
+
+
+def _difference_text(records: Sequence[Record], others: Sequence[Record], group: str) -> str:
+    more, found = difference(records, others, group, _unit(group))
+    between = f" ({100 * found.low:+.1f} to {100 * found.high:+.1f})" if found else ""
+    return f"{100 * more:+.1f}{between}"
+
+
+def _steps_text(records: Sequence[Record]) -> str:
+    if not records:
+        return ""
+    solved = [record["steps"] for record in records if record["solved"]]
+    if len(solved) <= len(records) / 2:
+        return f"no ({len(solved)} of {len(records)})" if solved else "no"
+    share = "" if len(solved) == len(records) else f" ({len(solved)} of {len(records)})"
+    return f"{statistics.median(solved):.0f}{share}"
+
+
+def _time_text(seconds: float) -> str:
+    return f"{1e3 * seconds:,.0f} ms" if seconds < 10 else f"{seconds:,.0f} s"
+
+
+def _is_joined(name: str) -> bool:
+    return " digits," in name
+
+
+def _first(cells: Mapping[str, Sequence[Record]]) -> Record:
+    return next(iter(cells.values()))[0]
+
+
+def _head(*names: Any) -> list[str]:
+    return [_row(*names), "|---" * len(names) + "|"]
+
+
+def _row(*values: Any) -> str:
+    return "| " + " | ".join(str(value) for value in values) + " |"
