@@ -24,6 +24,7 @@ from asr.deltas import add_deltas
 from asr.errors import AudioError
 from asr.normalisation import Normalisation, Prior, normalise_in_place
 from asr.options import require
+from asr.pauses import counted_frames
 
 Array = npt.NDArray[np.float32]
 Samples = npt.NDArray[np.floating]
@@ -185,7 +186,11 @@ def span_s(step: int, options: FeatureOptions) -> tuple[float, float]:
 
 
 def extract(
-    samples: npt.ArrayLike, options: FeatureOptions, *, rng: np.random.Generator | None = None
+    samples: npt.ArrayLike,
+    options: FeatureOptions,
+    *,
+    rng: np.random.Generator | None = None,
+    without_pauses: bool = False,
 ) -> Array:
     """Turns samples into what a network takes.
 
@@ -193,6 +198,7 @@ def extract(
         samples: float [num_samples] at `options.sample_rate`, in -1..1.
         options: The settings.
         rng: Source of the dither; None draws the same noise every time.
+        without_pauses: Long pauses have no part in what it is normalised by (`asr.pauses`).
 
     Returns:
         float32 [num_steps, options.num_features].
@@ -200,11 +206,16 @@ def extract(
     Raises:
         AudioError: As `mfcc`.
     """
-    return stack_frames(frame_features(samples, options, rng=rng), size=options.stack)
+    features = frame_features(samples, options, rng=rng, without_pauses=without_pauses)
+    return stack_frames(features, size=options.stack)
 
 
 def frame_features(
-    samples: npt.ArrayLike, options: FeatureOptions, *, rng: np.random.Generator | None = None
+    samples: npt.ArrayLike,
+    options: FeatureOptions,
+    *,
+    rng: np.random.Generator | None = None,
+    without_pauses: bool = False,
 ) -> Array:
     """Turns samples into coefficients with their deltas, normalised but not stacked.
 
@@ -212,6 +223,7 @@ def frame_features(
         samples: float [num_samples] at `options.sample_rate`, in -1..1.
         options: The settings.
         rng: Source of the dither; None draws the same noise every time.
+        without_pauses: Long pauses have no part in what it is normalised by (`asr.pauses`).
 
     Returns:
         float32 [num_frames, n_mfcc * (deltas + 1)].
@@ -220,7 +232,10 @@ def frame_features(
         AudioError: As `mfcc`.
     """
     features = add_deltas(mfcc(samples, options, rng=rng), order=options.deltas)
-    normalise_in_place(features, options.normalise, options.prior)
+    counted = None
+    if without_pauses and options.normalise != "none":
+        counted = counted_frames(samples, len(features), options.hop_length, options.sample_rate)
+    normalise_in_place(features, options.normalise, options.prior, counted)
     return features
 
 

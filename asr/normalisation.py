@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 Array = npt.NDArray[np.float32]
 Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
 Normalisation = Literal["mean-variance", "mean", "none"]
 
 _BLOCK_FRAMES = 256
@@ -35,7 +36,13 @@ class Prior(NamedTuple):
     deviation: Floats
 
 
-def normalise(features: npt.ArrayLike, *, kind: Normalisation, prior: Prior | None = None) -> Array:
+def normalise(
+    features: npt.ArrayLike,
+    *,
+    kind: Normalisation,
+    prior: Prior | None = None,
+    counted: Bools | None = None,
+) -> Array:
     """Gives each coefficient mean 0 and variance 1 over an utterance (Atal, 1974), or near it.
 
     Args:
@@ -45,40 +52,52 @@ def normalise(features: npt.ArrayLike, *, kind: Normalisation, prior: Prior | No
         prior: Frames of average speech that count as if they belonged to the utterance: its mean
             and variance then lie between its own and theirs (the maximum a posteriori of Gauvain
             and Lee, 1994). None for the utterance's own.
+        counted: bool [num_frames], the frames whose mean and variance it is; None for all.
 
     Returns:
         float32 [num_frames, n].
     """
     values = np.array(features, np.float32)
-    normalise_in_place(values, kind, prior)
+    normalise_in_place(values, kind, prior, counted)
     return values
 
 
-def normalise_in_place(values: Array, kind: Normalisation, prior: Prior | None = None) -> None:
+def normalise_in_place(
+    values: Array,
+    kind: Normalisation,
+    prior: Prior | None = None,
+    counted: Bools | None = None,
+) -> None:
     """As `normalise`, over float32 [num_frames, n] itself, by two passes: first centred."""
     if kind == "none" or not len(values):
         return
+    count = len(values) if counted is None else int(counted.sum())
     total = np.zeros(values.shape[1])
     for block in _blocks(len(values)):
-        total += values[block].sum(axis=0, dtype=np.float64)
-    mean = total / len(values)
+        total += _of(values, block, counted).sum(axis=0, dtype=np.float64)
+    mean = total / count
     if prior is not None:
-        mean[1:] = (total + prior.frames * prior.mean)[1:] / (len(values) + prior.frames)
+        mean[1:] = (total + prior.frames * prior.mean)[1:] / (count + prior.frames)
     squares = np.zeros(values.shape[1])
     for block in _blocks(len(values)):
         values[block] -= mean.astype(np.float32)
-        squares += np.einsum("ij,ij->j", values[block], values[block])
+        own = _of(values, block, counted)
+        squares += np.einsum("ij,ij->j", own, own)
     if kind == "mean":
         return
-    variance = squares / len(values)
+    variance = squares / count
     if prior is not None:
         around = prior.deviation**2
         around[1:] += (prior.mean - mean)[1:] ** 2
-        variance = (squares + prior.frames * around) / (len(values) + prior.frames)
+        variance = (squares + prior.frames * around) / (count + prior.frames)
     deviation = np.sqrt(variance)
     scale = np.where(deviation < _MIN_DEVIATION, 1.0, 1 / np.maximum(deviation, _MIN_DEVIATION))
     for block in _blocks(len(values)):
         values[block] *= scale.astype(np.float32)
+
+
+def _of(values: Array, block: slice, counted: Bools | None) -> Array:
+    return values[block] if counted is None else values[block][counted[block]]
 
 
 def _blocks(num_frames: int) -> Iterator[slice]:

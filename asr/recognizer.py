@@ -277,7 +277,7 @@ class Recognizer:
             samples = resample(samples, from_rate=SAMPLE_RATE, to_rate=self.features.sample_rate)
         if np.size(samples) == 0:
             raise AudioError("expected samples to recognise, received none")
-        return extract(samples, self.features)
+        return extract(samples, self.features, without_pauses=True)
 
     def log_probs(self, features: Sequence[Floats]) -> list[Floats]:
         """Runs the network over features [T, F] of each utterance: log-probabilities [T', V]."""
