@@ -24,10 +24,12 @@ class CutOptions:
         before_s: Seconds of what lies before that a window hears too.
         after_s: Seconds of what follows that it hears; a network's view of a step seldom reaches
             further.
-        passage_s: A recording no longer than this is one passage.
+        passage_s: A recording no longer than this is one passage. Where several texts are shown,
+            one no longer than `longest_s` is, since a text is one passage's.
         shortest_passage_s: In others a passage ends in the first pause once it has this; the last
             may be shorter. A language model that reads on over the end of a sentence costs more
-            errors than one that begins anew within it.
+            errors than one that begins anew within it, and a beam holds more of a short passage's
+            texts.
         longest_passage_s: Pause or not, it ends before it is longer than this.
         early: Windows end in the first pause rather than where `longest_s` of sound is quietest.
         loudness: What says where windows are best cut; `asr.voice_activity.VoiceActivity` is one.
@@ -38,7 +40,7 @@ class CutOptions:
     longest_s: float = 36.0
     before_s: float = 1.0
     after_s: float = 1.0
-    passage_s: float = 36.0
+    passage_s: float = 0.0
     shortest_passage_s: float = 2.0
     longest_passage_s: float = 60.0
     early: bool = False
@@ -71,7 +73,6 @@ LIVE = CutOptions(
     longest_s=10.0,
     before_s=5.0,
     after_s=1.0,
-    passage_s=0.0,
     longest_passage_s=16.0,
     early=True,
 )

@@ -153,7 +153,7 @@ class Recognizer:
         short = [samples for samples in recordings if len(samples) <= longest]
         heard = iter(self.log_probs([self.extract(samples) for samples in short]))
         return [
-            self._transcript(next(heard), samples)
+            self._read_all([(next(heard), samples)], self.cuts)
             if len(samples) <= longest
             else self.transcribe_blocks([samples])
             for samples in recordings
@@ -175,23 +175,8 @@ class Recognizer:
             AudioError: There are no samples, or some are not finite floating-point numbers.
             DecodingError: The network gave NaN.
         """
-        parts: list[Transcript] = []
-        num_samples = 0
-        for passage in self._passages(blocks, cuts or self.cuts):
-            parts.append(self._read(passage))
-            num_samples += len(passage.samples)
-        if not parts:
-            raise AudioError("expected samples to recognise, received none")
-        words = tuple(word for part in parts for word in part.words)
-        return dataclasses.replace(
-            parts[0],
-            text=" ".join(word.text for word in words),
-            words=words,
-            duration_s=num_samples / SAMPLE_RATE,
-            log_probability=sum(part.log_probability for part in parts),
-            # Each passage has other texts of its own, and all ways to join them are too many.
-            alternatives=parts[0].alternatives if len(parts) == 1 else (),
-        )
+        cuts = cuts or self.cuts
+        return self._read_all(self._parts(blocks, cuts), cuts)
 
     def stream(
         self, blocks: Iterable[Floats], *, interval_s: float = 0.5, cuts: CutOptions = LIVE
@@ -236,15 +221,6 @@ class Recognizer:
         """Samples at 16 kHz from one of the network's steps to the next."""
         return round(step_s(self.features) * SAMPLE_RATE)
 
-    def _passages(self, blocks: Iterable[Floats], cuts: CutOptions) -> Iterator[Passage]:
-        return passages(
-            self._parts(blocks, cuts),
-            blank_id=self.vocabulary.blank_id,
-            step=self._step,
-            sample_rate=SAMPLE_RATE,
-            cuts=cuts,
-        )
-
     def _parts(self, blocks: Iterable[Floats], cuts: CutOptions) -> Iterator[tuple[Floats, Floats]]:
         """Yields log-probabilities and samples of stretches that follow each other."""
         coming = windows(blocks, step=self._step, cuts=cuts)
@@ -258,6 +234,32 @@ class Recognizer:
             row[window.own_steps(len(row), step=self._step)]
             for window, row in zip(group, rows, strict=True)
         ]
+
+    def _read_all(self, parts: Iterable[tuple[Floats, Floats]], cuts: CutOptions) -> Transcript:
+        """Returns the transcript of stretches that follow each other, cut in their pauses."""
+        if self.num_texts > 1:
+            whole_s = min(cuts.longest_s, cuts.longest_passage_s)
+            cuts = dataclasses.replace(cuts, passage_s=max(cuts.passage_s, whole_s))
+        found: list[Transcript] = []
+        num_samples = 0
+        blank_id, step = self.vocabulary.blank_id, self._step
+        for passage in passages(
+            parts, blank_id=blank_id, step=step, sample_rate=SAMPLE_RATE, cuts=cuts
+        ):
+            found.append(self._read(passage))
+            num_samples += len(passage.samples)
+        if not found:
+            raise AudioError("expected samples to recognise, received none")
+        words = tuple(word for one in found for word in one.words)
+        return dataclasses.replace(
+            found[0],
+            text=" ".join(word.text for word in words),
+            words=words,
+            duration_s=num_samples / SAMPLE_RATE,
+            log_probability=sum(one.log_probability for one in found),
+            # Each passage has other texts of its own, and all ways to join them are too many.
+            alternatives=found[0].alternatives if len(found) == 1 else (),
+        )
 
     def _read(self, passage: Passage) -> Transcript:
         """Returns a passage's transcript, its words' times counted from the recording's start."""

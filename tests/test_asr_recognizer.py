@@ -216,6 +216,26 @@ def test_several_texts_are_shown_best_first() -> None:
     assert found.alternatives[0].log_probability == found.log_probability
 
 
+def test_what_a_pause_parts_is_decoded_apart_unless_several_texts_are_of_all_of_it() -> None:
+    (a,), (b,) = LETTERS.encode("a"), LETTERS.encode("b")
+
+    def hears_two_letters(features: Floats, lengths: Ints) -> tuple[Floats, Ints]:
+        logits = np.zeros((*features.shape[:2], len(LETTERS)), np.float32)
+        logits[:, :, LETTERS.blank_id] = 10.0
+        logits[:, 60, a] = logits[:, 100, b] = 20.0
+        return logits, lengths
+
+    options = DecodingOptions(method="beam")
+    found = recognizer(hears_two_letters, decoding=options).transcribe(noise(5 * SAMPLE_RATE))
+    assert found.text == "a b"
+    assert [word.start_s for word in found.words] == pytest.approx([1.8, 3.0], abs=0.1)
+    assert found.duration_s == 5.0
+    machine = recognizer(hears_two_letters, decoding=options, num_texts=2)
+    several = machine.transcribe(noise(5 * SAMPLE_RATE))
+    assert several.text == several.alternatives[0].text == "ab"
+    assert len(machine.transcribe(noise(40 * SAMPLE_RATE)).alternatives) == 0
+
+
 @pytest.mark.parametrize(
     "options",
     [
