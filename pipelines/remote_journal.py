@@ -52,6 +52,8 @@ class RemoteJournal:
         """Of all objects that count, in order."""
         self._loose: dict[int, Record] = {}
         """Settled records that are to be joined, by number."""
+        self._has_more = False
+        """Whether an object of one record says more than the record does when it is settled."""
         self._idle: set[_Range] = set()
         """Objects that another one has joined, or that are torn."""
         self._lines = functools.lru_cache(maxsize=8)(self._read)
@@ -89,7 +91,7 @@ class RemoteJournal:
             for number, record in lines.items():
                 check_version(record, self._folder)
                 if one[0] == one[1]:
-                    self._loose[number] = self._settled(record)
+                    self._keep(number, record)
                 yield number, record
 
     def append(self, record: Record) -> int:
@@ -108,7 +110,7 @@ class RemoteJournal:
         number = self._next
         self._next += 1
         self._put((number, number), {number: record})
-        self._loose[number] = self._settled(record)
+        self._keep(number, record)
         self._ranges.append((number, number))
         return number
 
@@ -130,25 +132,35 @@ class RemoteJournal:
         Raises:
             OSError: It could not be written; nothing is lost by it.
         """
-        if len(self._loose) > 1:  # one alone would be written over itself, and could be torn
+        if len(self._loose) == 1 and self._has_more:
+            self.append({})  # one alone would be written over itself, and might be torn
+        if len(self._loose) > 1:
             self._join()
+        elif self._idle:
+            self._remove_idle()
 
     def close(self) -> None:
         """Lets go of it; others may write to it now."""
         self._lock.close()
+
+    def _keep(self, number: int, record: Record) -> None:
+        self._loose[number] = self._settled(record)
+        self._has_more = self._has_more or self._loose[number] != record
 
     def _join(self) -> None:
         parts = {(number, number) for number in self._loose}
         whole = (min(self._loose), max(self._loose))
         self._put(whole, self._loose)
         self._ranges = sorted([*(one for one in self._ranges if one not in parts), whole])
-        self._loose = {}
-        outworn = sorted((parts | self._idle) - {whole})
-        removed = each(remove, [self._address(one) for one in outworn])
+        self._loose, self._has_more = {}, False
+        self._idle = (self._idle | parts) - {whole}  # which may have been torn before
+        self._remove_idle()
+
+    def _remove_idle(self) -> None:
+        idle = sorted(self._idle)
+        removed = each(remove, [self._address(one) for one in idle])
         # What cannot be removed is in nobody's way; the next time, it may be.
-        self._idle = {
-            one for one, (_, left) in zip(outworn, removed, strict=True) if left is not None
-        }
+        self._idle = {one for one, (_, left) in zip(idle, removed, strict=True) if left is not None}
 
     def _put(self, one: _Range, records: dict[int, Record]) -> None:
         lines = (json.dumps([*pair], separators=(",", ":")) for pair in sorted(records.items()))

@@ -121,6 +121,24 @@ def test_whatever_ends_it_no_record_is_lost(
         assert found in (done, [*done, len(done)])
 
 
+@pytest.mark.parametrize("num_records", range(1, 10))
+def test_nothing_of_use_for_a_while_is_left_in_the_end(store: Path, num_records: int) -> None:
+    for run in range(3):
+        journal = RemoteJournal(J, bare)
+        assert numbers(journal) == list(range(run * num_records))
+        journal.begin()
+        for n in range(run * num_records, (run + 1) * num_records):
+            journal.append(record(n))
+        journal.settle()
+        journal.close()
+        assert not any(b"content" in path.read_bytes() for path in store.iterdir())
+        names = sorted(path.name for path in store.iterdir())
+        journal = begun()
+        journal.settle()
+        journal.close()
+        assert sorted(path.name for path in store.iterdir()) == names
+
+
 def test_what_cannot_be_removed_is_in_nobodys_way(
     store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -135,6 +153,10 @@ def test_what_cannot_be_removed_is_in_nobodys_way(
         journal.settle()
         journal.close()
     assert len(list(store.iterdir())) > 10
+    begun_again = begun()
+    begun_again.settle()
+    begun_again.close()
+    assert len(list(store.iterdir())) < 5
     journal = RemoteJournal(J, bare)
     assert numbers(journal) == list(range(10))
     for n in range(10, 15):
