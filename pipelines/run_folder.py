@@ -7,6 +7,7 @@
 ├── curves.png         the same, drawn
 ├── tensorboard/       the same, for TensorBoard
 ├── excluded.jsonl     utterances left out of training, each with its reason
+├── lm.ngram           what dev is decoded with, of a run begun from a model that had it
 └── checkpoint.npz     where to go on
 """
 
@@ -17,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from asr.bundle import NETWORK_FILE, VOCABULARY_FILE
+from asr.bundle import LANGUAGE_MODEL_FILE, NETWORK_FILE, VOCABULARY_FILE
 from asr.errors import TrainingError
 from asr.files import replacing, write_lines, write_text
 from asr.vocabulary import Vocabulary
@@ -54,6 +55,11 @@ class RunFolder:
         """The tokens, which are there from the run's beginning."""
         return self.model / VOCABULARY_FILE
 
+    @property
+    def language_model(self) -> Path:
+        """The language model that dev is decoded with, there from the beginning if at all."""
+        return self.path / LANGUAGE_MODEL_FILE
+
     def refuse_existing(self) -> None:
         """Makes sure that no run would be lost.
 
@@ -67,7 +73,11 @@ class RunFolder:
             )
 
     def create(
-        self, recipe: Mapping[str, Any], vocabulary: Vocabulary, checkpoint: Callable[[], None]
+        self,
+        recipe: Mapping[str, Any],
+        vocabulary: Vocabulary,
+        checkpoint: Callable[[], None],
+        language_model: Path | None = None,
     ) -> None:
         """Makes the folder for a new run in the place of an old one.
 
@@ -75,9 +85,15 @@ class RunFolder:
             recipe: Every setting.
             vocabulary: What the network spells with, which a resumed run does not learn anew.
             checkpoint: Writes the run's first checkpoint.
+            language_model: A file to keep with the model, if it has one.
         """
         import tomli_w
 
+        if language_model is None:
+            self.language_model.unlink(missing_ok=True)
+        else:  # first of all: it may be that of the run that goes
+            with replacing(self.language_model) as aside:
+                shutil.copyfile(language_model, aside)
         for path in (self.recipe, self.checkpoint, self._metrics, self._curves):
             path.unlink(missing_ok=True)
         for folder in (self.model, self._events):
@@ -86,6 +102,12 @@ class RunFolder:
         checkpoint()
         # Last: from the moment there is a recipe there is a run, and it can be resumed.
         write_text(self.recipe, tomli_w.dumps(recipe))
+
+    def give_language_model(self) -> None:
+        """Copies the run's language model to its model, if it has one."""
+        if self.language_model.is_file():
+            with replacing(self.model / LANGUAGE_MODEL_FILE) as aside:
+                shutil.copyfile(self.language_model, aside)
 
     def sweep(self) -> None:
         """Removes what a killed process was writing; with large networks it adds up."""

@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from asr.bundle import Bundle, open_bundle
+from asr.bundle import Bundle, open_bundle, open_language_model
+from asr.decoding import DecodingOptions
 from asr.errors import AsrError, TrainingError
 from asr.interchange import read_utterances
 from asr.manifest import Utterance
@@ -74,6 +75,7 @@ def train(
         overwrite: Begin anew where a run exists.
         base: A model to begin with instead of random weights. Its features and network are used;
             its alphabet too if it spells all training texts, else the output layer is replaced.
+            With its alphabet go its language model and decoding, unless the recipe has another.
         cache: Folder for features; `default_cache()` if left out.
         quiet: Print nothing.
 
@@ -83,16 +85,18 @@ def train(
     require_backend()
     log = TrainingLog(quiet=quiet)
     run = RunFolder(run_folder)
-    vocabulary = None
+    vocabulary, language_model = None, None
     if resume:
         run.sweep()
         if run.vocabulary.is_file():
             vocabulary = Vocabulary.load(run.vocabulary)
+        if run.language_model.is_file():
+            language_model = run.language_model
     elif not overwrite:
         run.refuse_existing()
     bundle = open_bundle(base) if base is not None else None
     if bundle is not None:
-        recipe, vocabulary = _inherit(recipe, bundle, log)
+        recipe, vocabulary, language_model = _inherit(recipe, bundle, log)
     speech = _utterances(recipe)
     recipe = replace(recipe, features=with_average_speech(recipe.features, speech, quiet=quiet))
     store = FeatureStore(cache or default_cache(), recipe.features)
@@ -103,11 +107,12 @@ def train(
     from pipelines.trainer import Trainer
 
     source = (bundle, load_network(bundle.folder)) if bundle is not None else None
-    trainer = Trainer(recipe, corpus, store, run, base=source, log=log)
+    words = open_language_model(language_model) if language_model is not None else None
+    trainer = Trainer(recipe, corpus, store, run, base=source, language_model=words, log=log)
     if resume:
         trainer.resume()
     else:
-        run.create(recipe.to_table(), corpus.vocabulary, trainer.checkpoint)
+        run.create(recipe.to_table(), corpus.vocabulary, trainer.checkpoint, language_model)
     corpus.write_exclusions(run.exclusions)
     if corpus.exclusions:
         log.line(f"what was left out, and why: {run.exclusions}")
@@ -225,8 +230,10 @@ def _resume(arguments: argparse.Namespace) -> TrainingResult:
     )
 
 
-def _inherit(recipe: Recipe, bundle: Bundle, log: TrainingLog) -> tuple[Recipe, Vocabulary]:
-    """Returns the recipe with the base model's features and network, and the vocabulary to use."""
+def _inherit(
+    recipe: Recipe, bundle: Bundle, log: TrainingLog
+) -> tuple[Recipe, Vocabulary, Path | None]:
+    """Returns the recipe with what is the base model's, the vocabulary and the language model."""
     model: Any = bundle.recipe.get("model", {})
     network = from_table(BiLSTMOptions, model, where=f"{bundle.folder} [model]")
     features = bundle.features
@@ -241,14 +248,21 @@ def _inherit(recipe: Recipe, bundle: Bundle, log: TrainingLog) -> tuple[Recipe, 
     )
     texts = [normalise_text(item.text or "", recipe.text) for item in _utterances(recipe)]
     missing = sorted(bundle.vocabulary.unknown_characters("".join(texts)))
-    if not missing:
+    if missing:
+        log.line(
+            f"beginning from {bundle.name}; its alphabet lacks {' '.join(missing)}, so the output "
+            f"layer is replaced"
+        )
+        return recipe, learn_vocabulary(texts, recipe.vocabulary), None
+    language_model = bundle.language_model_file
+    # A list of words, unlike a language model, would forbid what is to be learnt.
+    can_keep = bundle.decoding.method == "beam" and not bundle.decoding.words
+    if language_model is None or not can_keep or recipe.decoding != DecodingOptions():
         log.line(f"beginning from {bundle.name}, with its alphabet")
-        return recipe, bundle.vocabulary
-    log.line(
-        f"beginning from {bundle.name}; its alphabet lacks {' '.join(missing)}, so the output "
-        f"layer is replaced"
-    )
-    return recipe, learn_vocabulary(texts, recipe.vocabulary)
+        return recipe, bundle.vocabulary, None
+    log.line(f"beginning from {bundle.name}, with its alphabet and language model")
+    recipe = replace(recipe, decoding=bundle.decoding, confidence=bundle.confidence)
+    return recipe, bundle.vocabulary, language_model
 
 
 def _utterances(recipe: Recipe) -> list[Utterance]:

@@ -13,6 +13,7 @@ import numpy as np
 
 from asr.bundle import NETWORK_FILE, Bundle, write_settings
 from asr.decoder import Decoder
+from asr.decoding import LanguageModel
 from asr.errors import TrainingError
 from asr.files import replacing
 from asr.recognizer import log_softmax
@@ -64,6 +65,7 @@ class Trainer:
         store: Its features.
         run: Where everything is written.
         base: A network whose weights to begin with, or None.
+        language_model: What dev is decoded with, if the recipe's decoding asks for it; or None.
         log: Where the epochs' table goes.
 
     Raises:
@@ -78,11 +80,12 @@ class Trainer:
         run: RunFolder,
         *,
         base: tuple[Bundle, keras.Model] | None,
+        language_model: LanguageModel | None,
         log: TrainingLog,
     ) -> None:
         keras.utils.set_random_seed(recipe.training.seed)
         self.recipe, self.corpus, self.store, self.run, self.log = recipe, corpus, store, run, log
-        self.decoder = Decoder(recipe.decoding, corpus.vocabulary)
+        self.decoder = Decoder(recipe.decoding, corpus.vocabulary, language_model)
         self.maker = BatchMaker(corpus, store, recipe)
         self.plans = [self.maker.plan(epoch) for epoch in range(recipe.training.epochs)]
         self.network = build_bilstm(
@@ -235,6 +238,7 @@ class Trainer:
         write_settings(
             folder, recipe=self.recipe.to_table(), vocabulary=self.corpus.vocabulary, card=card
         )
+        self.run.give_language_model()
         with replacing(folder / NETWORK_FILE) as aside:
             self.network.save(aside)
 
@@ -251,9 +255,9 @@ def evaluate_dev(
         logits, lengths = network(batch.features, batch.feature_lengths)
         loss, count = _dev_loss(batch, logits, blank_id=blank_id)
         total, num_labels = total + loss, num_labels + count
-        for key, row, length in zip(batch.ids, logits, lengths, strict=True):
-            tokens = decoder(log_softmax(row[:length])).tokens
-            hypotheses[key] = " ".join(corpus.vocabulary.decode(tokens).split())
+        rows = [log_softmax(row[:length]) for row, length in zip(logits, lengths, strict=True)]
+        for key, found in zip(batch.ids, decoder.batch(rows), strict=True):
+            hypotheses[key] = " ".join(corpus.vocabulary.decode(found.tokens).split())
     references = {example.id: example.text for example in corpus.dev}
     shown = corpus.dev[:: max(len(corpus.dev) // 3, 1)][:3]
     return DevResult(

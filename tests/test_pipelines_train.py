@@ -9,6 +9,7 @@ import io
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -27,7 +28,7 @@ import soundfile
 
 import pipelines.train
 import pipelines.trainer
-from asr.bundle import open_bundle
+from asr.bundle import open_bundle, write_settings
 from asr.errors import AudioError, BundleError, ManifestError, TrainingError, VocabularyError
 from asr.manifest import Utterance
 from asr.scoring import score
@@ -692,6 +693,70 @@ def test_a_tuned_model_is_better_from_the_start(trained: Trained, tmp_path: Path
     tuned = start(speech, tmp_path / "tuned", base=trained.run, training=training)
     afresh = start(speech, tmp_path / "afresh", training=training)
     assert tuned.dev_wer < 0.3 < afresh.dev_wer
+
+
+@pytest.fixture
+def knowing(trained: Trained, tmp_path: Path) -> Path:
+    """A copy of the trained run whose model has a language model, and settings to use it."""
+    copied = tmp_path / "knowing"
+    shutil.copytree(trained.run, copied)
+    texts = tmp_path / "texts.txt"
+    texts.write_text("ab ba\nab ab ba\nba a b\n" * 9, encoding="utf-8")
+    assert main(["lm", str(texts), "--order", "2", "-o", str(copied / "model/lm.ngram")]) == 0
+    bundle = open_bundle(copied)
+    decoding = {"method": "beam", "beam_width": 6, "alpha": 0.3, "beta": 0.1}
+    write_settings(
+        bundle.folder,
+        recipe=bundle.recipe | {"decoding": decoding, "confidence": {"slope": 2.0}},
+        vocabulary=bundle.vocabulary,
+        card=bundle.card,
+    )
+    return copied
+
+
+def test_a_language_model_goes_along_and_is_there_when_resumed(
+    knowing: Path, tmp_path: Path
+) -> None:
+    speech = make_corpus(tmp_path / "speech", "ab", num_train=6, num_dev=4)
+    training = {"epochs": 2, "learning_rate": 1e-4}
+    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
+    start(speech, whole, base=knowing, training=training)
+    expected, source = open_bundle(whole), open_bundle(knowing)
+    assert expected.decoding == source.decoding
+    assert expected.confidence == source.confidence
+    assert expected.language_model_file is not None
+    assert expected.language_model_file.read_bytes() == (knowing / "model/lm.ngram").read_bytes()
+    with stopped_at(Trainer, "_finish_epoch", 2), pytest.raises(Stop):
+        start(speech, stopped, base=knowing, training=training)
+    resume(speech, stopped)
+    for row, wanted in zip(metrics(stopped), metrics(whole), strict=True):
+        assert (row["dev_wer"], row["dev_loss"]) == (wanted["dev_wer"], wanted["dev_loss"])
+    assert open_bundle(stopped).decoding == source.decoding
+    assert (stopped / "model/lm.ngram").read_bytes() == expected.language_model_file.read_bytes()
+
+
+def test_of_itself_a_run_keeps_the_language_model(knowing: Path, tmp_path: Path) -> None:
+    speech = make_corpus(tmp_path / "speech", "ab", num_train=6, num_dev=4)
+    training = {"epochs": 1}
+    words = (knowing / "model/lm.ngram").read_bytes()
+    start(speech, knowing, base=knowing, overwrite=True, training=training)
+    assert (knowing / "model/lm.ngram").read_bytes() == words
+    start(speech, knowing, overwrite=True, training=training)
+    assert not list(knowing.rglob("lm.ngram"))
+
+
+def test_another_alphabet_or_decoding_leaves_the_language_model(
+    knowing: Path, tmp_path: Path
+) -> None:
+    spanish = make_corpus(tmp_path / "speech", "bd", num_train=8, num_dev=2)
+    trainer = beginning(spanish, tmp_path / "run", knowing)
+    assert trainer.recipe.decoding.method == "greedy"
+    speech = make_corpus(tmp_path / "more", "ab", num_train=4, num_dev=2)
+    chosen = {"method": "beam", "beam_width": 3}
+    trainer = beginning(speech, tmp_path / "chosen", knowing, decoding=chosen)
+    assert trainer.recipe.decoding.beam_width == 3
+    for run in ("run", "chosen"):
+        assert not list((tmp_path / run).rglob("lm.ngram"))
 
 
 def test_dev_is_decoded_as_the_recognizer_will(trained: Trained, tmp_path: Path) -> None:
