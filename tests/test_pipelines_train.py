@@ -707,7 +707,7 @@ def knowing(trained: Trained, tmp_path: Path) -> Path:
     decoding = {"method": "beam", "beam_width": 6, "alpha": 0.3, "beta": 0.1}
     write_settings(
         bundle.folder,
-        recipe=bundle.recipe | {"decoding": decoding, "confidence": {"slope": 2.0}},
+        recipe=dict(bundle.recipe) | {"decoding": decoding, "confidence": {"slope": 2.0}},
         vocabulary=bundle.vocabulary,
         card=bundle.card,
     )
