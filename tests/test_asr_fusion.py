@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from asr.decoding import Fusion, FusionWeights, Lexicon, fast_beam, prefix_beam
 from asr.decoding.character_trie import CharacterTrie
+from asr.decoding.fusion_tables import LISTED_LOG_PROB
 from asr.errors import DecodingError
 from asr.lm import NgramModel, read_arpa
 
@@ -261,6 +262,22 @@ def test_an_unknown_word_costs_more_the_longer_it_is(model: NgramModel) -> None:
     fusion = Fusion(LETTERS, language_model=model)
     short, long = fusion.finished((3, 2)), fusion.finished((3, 2, 2, 2))
     assert -math.inf < long.language == pytest.approx(short.language - 6.0)
+
+
+def test_a_word_that_is_expected_is_not_spelt_letter_by_letter(model: NgramModel) -> None:
+    """Nor does a closed vocabulary leave it out; all other words stay as they are."""
+    word = (3, 2, 3, 3)
+    hotwords = {"ab baba abab": 1.0, "babb": 2.0}
+    for closed in (False, True):
+        weights = FusionWeights(is_closed=closed)
+        plain = Fusion(LETTERS, language_model=model, weights=weights)
+        fusion = Fusion(LETTERS, language_model=model, weights=weights, hotwords=hotwords)
+        unknown = model.score("ab <unk>")
+        known = (2, 3, 1)
+        assert fusion.finished(known + word).language == pytest.approx(unknown + LISTED_LOG_PROB)
+        assert fusion.finished(known) == plain.finished(known)
+        assert fusion.finished((*word, 3)) == plain.finished((*word, 3))
+        assert fusion.so_far(word[:3]) > plain.so_far(word[:3])
 
 
 def test_a_fusion_goes_to_another_process(model: NgramModel) -> None:

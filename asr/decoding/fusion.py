@@ -10,12 +10,19 @@ Until then the best word that begins so stands for it, by its log-probability wi
 look-ahead of Ortmanns, Ney and Eiden 1996), so that half a word has no advantage over a whole one.
 """
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
-from asr.decoding.fusion_tables import FusionWeights, LanguageModel, tables_of
+from asr.decoding.fusion_tables import (
+    LISTED_LOG_PROB,
+    FusionWeights,
+    LanguageModel,
+    listed_words,
+    tables_of,
+)
 from asr.lm.ngram import UNKNOWN
 
 Tokens = tuple[int, ...]
@@ -46,6 +53,8 @@ class Fusion:
         weights: Theirs and its.
         hotwords: What each of them adds where it is heard as whole words; some of it is lent while
             it is being spelt, in proportion to its letters, and taken back if it is not completed.
+            Words of theirs that the language model does not know are not spelt letter by letter:
+            each is one of a thousand that `<unk>` stands for.
     """
 
     def __init__(
@@ -60,6 +69,7 @@ class Fusion:
         self.language_model = language_model
         self.weights = weights
         self.hotwords = dict(hotwords or {})
+        self._listed = listed_words(language_model, self.hotwords)
         self.tables = tables_of(
             self.pieces, model=language_model, weights=weights, hotwords=self.hotwords
         )
@@ -94,11 +104,12 @@ class Fusion:
         if self.language_model is None:
             return 0.0
         unknown = [word for word in words if self.language_model.word_id(word) is None]
-        if unknown and self.weights.is_closed:
+        spelt = [word for word in unknown if word not in self._listed]
+        if spelt and self.weights.is_closed:
             return _NEVER
-        letters = sum(map(len, unknown))
         log_prob = self.language_model.score(" ".join(words), end=end)
-        return log_prob + letters * self.weights.unknown_letter_log_prob
+        log_prob += (len(unknown) - len(spelt)) * LISTED_LOG_PROB
+        return log_prob + sum(map(len, spelt)) * self.weights.unknown_letter_log_prob
 
     def _weigh(self, language: float, words: list[str]) -> float:
         if self.language_model is None:
@@ -110,7 +121,8 @@ class Fusion:
     def _begins_known(self, begun: str) -> bool:
         if self.language_model is None:
             return True
-        return any(word.startswith(begun) for word in self.language_model.words)
+        words = itertools.chain(self.language_model.words, self._listed)
+        return any(word.startswith(begun) for word in words)
 
     def _expected(self, begun: str) -> float:
         """What an unfinished word will add without its context: the best that begins so."""
@@ -124,7 +136,8 @@ class Fusion:
             if word.startswith(begun)
         )
         spelt = unknown + len(begun) * self.weights.unknown_letter_log_prob
-        return self._weigh(max([spelt, *known]), [begun])
+        listed = (unknown + LISTED_LOG_PROB for word in self._listed if word.startswith(begun))
+        return self._weigh(max([spelt, *known, *listed]), [begun])
 
     def _hotwords_in(self, words: list[str]) -> float:
         padded = "".join(f" {word} " for word in words).replace("  ", " ")

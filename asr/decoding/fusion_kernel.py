@@ -19,7 +19,9 @@ from asr.decoding.fusion_tables import (
     GAIN,
     HAS_MODEL,
     IS_CLOSED,
+    LISTED_LOG_PROB,
     LONGEST,
+    NUM_KNOWN,
     REACH,
     UNKNOWN_ID,
     UNKNOWN_LETTER,
@@ -200,7 +202,10 @@ def weighted(log_prob: float, settings: Floats) -> float:
 def word_log_prob(
     word_id: int, letters: int, context: int, settings: Floats, model: Any
 ) -> tuple[float, int]:
-    """Returns the log-probability of a word, unknown if its id is -1, and the context behind it."""
+    """Returns the log-probability of a word, unknown if its id is -1, and the context behind it.
+
+    From `NUM_KNOWN` on it is one that the model does not know and a hotword spells.
+    """
     if settings[HAS_MODEL] == 0.0:
         return 0.0, context
     spelt = 0.0
@@ -208,6 +213,8 @@ def word_log_prob(
         if settings[IS_CLOSED] > 0.0:
             return NEVER, context
         word_id, spelt = int(settings[UNKNOWN_ID]), letters * settings[UNKNOWN_LETTER]
+    elif word_id >= settings[NUM_KNOWN]:
+        word_id, spelt = int(settings[UNKNOWN_ID]), LISTED_LOG_PROB
     child_start, word, log_prob, backoff, suffix, max_order_start = model
     found, context = advance(
         child_start, word, log_prob, backoff, suffix, max_order_start, context, word_id

@@ -1,6 +1,6 @@
 """What fusion adds to texts, laid out as arrays for the compiled search."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -19,9 +19,15 @@ FAILURE = 2
 GAIN, ADVANCE, REACH = range(3)
 # The settings, one array. UNKNOWN_WORD is the log-probability of `<unk>` without context,
 # FIRST_LETTER the most that the first letter of a word may add, LONGEST the most characters of a
-# token, and WORDS_WITHIN the most that words may add which a token ends besides the one begun.
+# token, WORDS_WITHIN the most that words may add which a token ends besides the one begun, and
+# NUM_KNOWN how many words the model knows: the ids from there on are those of its `<unk>` that
+# hotwords spell.
 ALPHA, BETA, UNKNOWN_LETTER, HAS_MODEL, IS_CLOSED, BEGIN_STATE, END_ID, UNKNOWN_ID = range(8)
-UNKNOWN_WORD, FIRST_LETTER, LONGEST, WORDS_WITHIN = range(8, 12)
+UNKNOWN_WORD, FIRST_LETTER, LONGEST, WORDS_WITHIN, NUM_KNOWN = range(8, 13)
+
+LISTED_LOG_PROB = -7.0
+"""What a hotword's word adds to the log-probability of `<unk>` if the language model does not know
+it, in place of its letters: as if it were one of a thousand such words."""
 
 
 class LanguageModel(Protocol):
@@ -73,7 +79,7 @@ class Tables(NamedTuple):
             begins so.
         hotwords: int32 [num_states + 1, 3], their automaton.
         worth: float64 [num_states, 3], what it gives.
-        settings: float64 [12].
+        settings: float64 [13].
         model: The language model's arrays.
     """
 
@@ -98,26 +104,38 @@ def tables_of(
     spelling = np.zeros((len(pieces), 1 + max(longest, 1)), np.int32)
     for token, piece in enumerate(pieces):
         spelling[token, : 1 + len(piece)] = [len(piece), *map(ord, piece)]
-    settings = np.zeros(12)
+    settings = np.zeros(13)
     settings[[ALPHA, BETA, UNKNOWN_LETTER]] = weights[:3]
     settings[LONGEST] = longest
     most_spaces = max((piece.count(" ") for piece in pieces), default=0)
     settings[WORDS_WITHIN] = max(weights.beta, 0.0) * max(most_spaces - 1, 0)
-    words, expected, arrays = _model_tables(model, weights, settings)
+    listed = listed_words(model, hotwords)
+    words, expected, arrays = _model_tables(model, weights, settings, listed)
     automaton, worth = _hotword_tables(hotwords, longest)
     return tuple(Tables(spelling, words, expected, automaton, worth, settings, arrays))
 
 
+def listed_words(model: LanguageModel | None, hotwords: Iterable[str]) -> tuple[str, ...]:
+    """Returns the words of hotwords that the language model does not know, each once."""
+    if model is None:
+        return ()
+    words = dict.fromkeys(word for text in hotwords for word in text.split())
+    return tuple(word for word in words if model.word_id(word) is None)
+
+
 def _model_tables(
-    model: LanguageModel | None, weights: FusionWeights, settings: Floats
+    model: LanguageModel | None, weights: FusionWeights, settings: Floats, listed: Sequence[str]
 ) -> tuple[Ints, Floats, tuple[Any, ...]]:
     """Returns the words' trie, what is expected on it, and the model; fills in its settings."""
     if model is None:
         nothing, floats = np.zeros(0, np.int32), np.zeros(0, np.float32)
         arrays = _read_only((nothing, nothing, floats, floats, nothing, 0))
         return np.ones((2, 3), np.int32), np.zeros(1), arrays
-    trie = CharacterTrie.of([*model.words])
-    log_probs = np.asarray(model.arrays[2])[1:].astype(np.float64)  # without context, by word id
+    trie = CharacterTrie.of([*model.words, *listed])
+    known = np.asarray(model.arrays[2])[1 : 1 + len(model.words)]  # without context, by word id
+    settings[NUM_KNOWN] = len(known)
+    as_unknown = known[model.unknown_id] + LISTED_LOG_PROB
+    log_probs = np.concatenate([known, np.full(len(listed), as_unknown)]).astype(np.float64)
     expected = np.where(trie.text >= 0, log_probs[trie.text], -np.inf)
     parents = trie.parents()
     for node in range(len(parents) - 1, 0, -1):  # the longer first
