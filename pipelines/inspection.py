@@ -210,7 +210,7 @@ def _hear(recognizer: "Recognizer", model: Any, samples: "npt.NDArray[np.float32
     from asr.errors import BundleError
     from asr.features import span_s, step_s
     from models.traces import trace_network
-    from pipelines.trace_summary import summarise
+    from pipelines.trace_summary import summarise, word_starts
 
     features = recognizer.extract(samples)
     (trace,) = trace_network(model, features[None], np.array([len(features)], np.int32))
@@ -219,14 +219,17 @@ def _hear(recognizer: "Recognizer", model: Any, samples: "npt.NDArray[np.float32
     heard = dataclasses.replace(
         recognizer, network=lambda _, lengths: (trace.logits[None], lengths)
     )
+    transcript = heard.transcribe_batch([samples])[0]
     one_step_s = step_s(recognizer.features)
+    edges_s = np.array([span_s(n, recognizer.features)[0] for n in range(len(features) + 1)])
+    starts = word_starts(transcript.words, edges_s)
     return _Hearing(
         samples=samples,
-        transcript=heard.transcribe_batch([samples])[0],
+        transcript=transcript,
         trace=trace,
-        summaries=[summarise(one, step_s=one_step_s) for one in trace.layers],
+        summaries=[summarise(one, step_s=one_step_s, word_starts=starts) for one in trace.layers],
         step_s=one_step_s,
-        edges_s=np.array([span_s(n, recognizer.features)[0] for n in range(len(features) + 1)]),
+        edges_s=edges_s,
     )
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 if TYPE_CHECKING:
+    from asr.transcript import Word
     from models.traces import Trace
 
 Array = npt.NDArray[np.float64]
@@ -34,6 +35,8 @@ class TraceSummary:
         cell: What the layer is made of.
         num_units: Units of the direction.
         mean_opening: Of each gate, over all steps and units.
+        at_word_starts: Of each gate, over the steps where words begin, and over all others; none
+            where fewer than two words were heard.
         kept_share: Share of steps and units at which more than `OPEN` of the memory is kept; None
             where no gate decides that, and so with those below.
         memory_ms: How long a memory lasts in the median unit, by the geometric mean of its gate;
@@ -49,6 +52,7 @@ class TraceSummary:
     cell: str
     num_units: int
     mean_opening: Mapping[str, float]
+    at_word_starts: Mapping[str, tuple[float, float]]
     kept_share: float | None
     memory_ms: float | None
     longest_ms: float | None
@@ -67,6 +71,10 @@ class TraceSummary:
             "cell": self.cell,
             "units": self.num_units,
             "mean_opening": {name: round(one, 4) for name, one in self.mean_opening.items()},
+            "at_word_starts": {
+                name: {"at": round(at, 4), "elsewhere": round(elsewhere, 4)}
+                for name, (at, elsewhere) in self.at_word_starts.items()
+            },
             "kept_above_0.9": None if self.kept_share is None else round(self.kept_share, 4),
             "median_memory_ms": memory_ms,
             "longest_memory_ms": None if self.longest_ms is None else round(self.longest_ms, 1),
@@ -76,13 +84,15 @@ class TraceSummary:
         }
 
 
-def summarise(trace: "Trace", *, step_s: float) -> TraceSummary:
+def summarise(trace: "Trace", *, step_s: float, word_starts: npt.NDArray[np.bool_]) -> TraceSummary:
     """Returns a trace's figures.
 
     Args:
         trace: One direction of a layer.
         step_s: Seconds from one of its steps to the next.
+        word_starts: Whether a word begins at each step, [T].
     """
+    told_apart = bool(word_starts.any() and not word_starts.all())
     share = memory_ms = longest_ms = unit = None
     lasts = False
     if trace.kept is not None:
@@ -99,6 +109,11 @@ def summarise(trace: "Trace", *, step_s: float) -> TraceSummary:
         cell=trace.cell,
         num_units=trace.output.shape[1],
         mean_opening={name: float(gate.mean()) for name, gate in trace.gates.items()},
+        at_word_starts={
+            name: (float(gate[word_starts].mean()), float(gate[~word_starts].mean()))
+            for name, gate in trace.gates.items()
+            if told_apart
+        },
         kept_share=share,
         memory_ms=memory_ms,
         longest_ms=longest_ms,
@@ -106,6 +121,22 @@ def summarise(trace: "Trace", *, step_s: float) -> TraceSummary:
         lasts=lasts,
         deviation=trace.deviation,
     )
+
+
+def word_starts(words: "Sequence[Word]", edges_s: Array) -> npt.NDArray[np.bool_]:
+    """Returns which steps a word begins at, or the step before or after; the first word is none.
+
+    What comes before the first is silence, and the network's own beginning.
+
+    Args:
+        words: With times from the recording's start.
+        edges_s: Where each step begins, and the last one ends, [T + 1].
+    """
+    found = np.zeros(len(edges_s) - 1, bool)
+    for word in words[1:]:
+        step = int(np.searchsorted(edges_s, word.start_s, side="right")) - 1
+        found[max(0, step - 1) : step + 2] = True
+    return found
 
 
 def time_constants(kept: Array) -> Array:
@@ -167,6 +198,15 @@ def lines(summaries: Sequence[TraceSummary], *, duration_s: float) -> Iterator[s
         "their memory; memory: how long until 1/e of it is left, by the products of the gate that "
         "keeps, in the median unit and in the one that kept longest in this recording"
     )
+    first = names[0]
+    told = [one for one in summaries if first in one.at_word_starts]
+    pairs = (
+        f"{one.layer} {one.direction} {at:.2f} ({elsewhere:.2f})"
+        for one in told
+        for at, elsewhere in [one.at_word_starts[first]]
+    )
+    if told:
+        yield from _wrapped(f"{first} gate where words begin (elsewhere): {', '.join(pairs)}")
 
 
 def _row(one: TraceSummary, names: Sequence[str], duration_s: float) -> str:
