@@ -141,7 +141,7 @@ def add_choices(parser: argparse.ArgumentParser) -> None:
         "--hotwords",
         type=Path,
         metavar="FILE",
-        help="words and phrases to be expected, one a line; a weight behind a tab (default 3)",
+        help="words and phrases to be expected, one a line; a weight behind a tab (default 1)",
     )
     group.add_argument(
         "--vad",
