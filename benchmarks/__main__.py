@@ -13,6 +13,7 @@ PROGRAMS = {
     "decoding": "beam search with and without a language model, against TensorFlow's and others",
     "end_to_end": "recordings to text with a model of one's own: speed and memory",
     "features": "MFCCs with deltas and normalisation, against librosa's own functions",
+    "hotwords": "what a list of 1,000 hotwords finds, and what it spoils where nobody says them",
     "inference": "the network alone on ONNX Runtime, against PyTorch's LSTM",
     "language_model": "n-gram models: scores, perplexity and time against KenLM; sizes of files",
     "long_recordings": "long recordings and streams against the utterances they are made of",
