@@ -66,9 +66,10 @@ def clipping(results: Results) -> Any:
 def lags(results: Results) -> Any:
     """The longest lag learnt by at least one training of each, in both tasks."""
     records = results.part("lags")
-    figure, (row,) = _figure(1, 2, size=(10, 3.8))
+    tasks = [task for task in ("recall", "adding") if any(key.startswith(task) for key in records)]
+    figure, (row,) = _figure(1, len(tasks), size=(10, 3.8))
     names = [entry.name for entry in ENTRIES]
-    for axis, task in zip(row, ("recall", "adding"), strict=True):
+    for axis, task in zip(row, tasks, strict=True):
         for place, name in enumerate(reversed(names)):
             for number, lag in enumerate(LAGS):
                 start = f"{task}/{name}/{lag}/"
@@ -77,7 +78,7 @@ def lags(results: Results) -> Any:
                     marker, face = _mark(found, _COLOURS[name])
                     axis.plot(number, place, marker, color=_COLOURS[name], mfc=face, ms=10)
         axis.set_xticks(range(len(LAGS)), [str(lag) for lag in LAGS])
-        axis.set_yticks(range(len(names)), list(reversed(names)) if task == "recall" else [])
+        axis.set_yticks(range(len(names)), list(reversed(names)) if task == tasks[0] else [])
         axis.set(title=task, xlabel="lag, frames", xlim=(-0.5, len(LAGS) - 0.5))
     return figure
 
@@ -146,8 +147,8 @@ def recognition(results: Results) -> Any:
 
 
 def _curve(axis: Any, norms: list[float | None], **style: Any) -> None:
-    """Draws norms by k from the first that is not nothing: a last memory has been read already."""
-    first = 0 if norms[0] else 1
+    """Draws norms by k from the first that is not nothing: a last memory is read by nobody."""
+    first = next((k for k, norm in enumerate(norms) if norm), 0)
     values = [max(norm or _FLOOR, _FLOOR) for norm in norms[first:]]
     axis.semilogy(range(first, len(norms)), values, linewidth=1.3, **style)
 

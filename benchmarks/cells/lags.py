@@ -37,6 +37,11 @@ def key_of(task: str, name: str, lag: int, seed: int) -> str:
     return f"{task}/{name}/{lag}/{seed}"
 
 
+def max_steps(task: str, lag: int) -> int:
+    """Returns the steps a training may take."""
+    return min(MAX_STEPS, MAX_FRAMES[task] // lag)
+
+
 def measure(results: Results, arguments: argparse.Namespace) -> None:
     """Trains every cell at lag after lag, until it fails at one."""
     lags = LAGS[:2] if arguments.quick else LAGS
@@ -99,7 +104,7 @@ class Pupil:
         keras.backend.clear_session()
         self._task, self._entry, self._lag = TASKS[task], entry, lag
         self._options = sequence_model.options_of(entry.cell, self._task)
-        self._max_steps = min(MAX_STEPS, MAX_FRAMES[task] // lag) // (10 if quick else 1)
+        self._max_steps = max_steps(task, lag) // (10 if quick else 1)
         self._trainee = sequence_model.Trainee(self._fresh(0), self._task)
 
     def learn(self, seed: int) -> Record:

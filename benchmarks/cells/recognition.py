@@ -146,9 +146,12 @@ class Engine:
             jit = False if keras.backend.backend() == "tensorflow" else "auto"
             self._trainer.compile(optimizer=optimizer, jit_compile=jit)
             optimizer.build(self._trainer.trainable_variables)
-            self._start = [np.array(value) for value in optimizer.variables]
+            self._start = [
+                np.array(keras.ops.convert_to_numpy(each)) for each in optimizer.variables
+            ]
             return
-        assign(self._trainer.network.variables, [np.array(one) for one in network.variables])
+        fresh = [np.array(keras.ops.convert_to_numpy(each)) for each in network.variables]
+        assign(self._trainer.network.variables, fresh)
         assign(self._trainer.optimizer.variables, self._start)
 
     def _epoch(self, speech: Speech, rng: np.random.Generator) -> float:

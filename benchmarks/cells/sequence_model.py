@@ -96,7 +96,7 @@ class Trainee:
         model.compile(optimizer=optimizer, loss=task.loss)
         optimizer.build(model.trainable_variables)
         self._optimizer = optimizer
-        self._start = [np.array(each) for each in optimizer.variables]
+        self._start = [np.array(keras.ops.convert_to_numpy(each)) for each in optimizer.variables]
 
     def restart(self, weights: Sequence[Any]) -> None:
         """Gives it first weights, and an optimiser that has seen nothing."""

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from asr.intervals import Interval, bootstrap
-from benchmarks.cells.lags import ENTRIES, LAGS, key_of
+from benchmarks.cells.lags import ENTRIES, LAGS, key_of, max_steps
 from benchmarks.cells.networks import CELLS
 from benchmarks.cells.store import Record, Results
 
@@ -64,7 +64,7 @@ def recognition(results: Results) -> str:
 def differences(results: Results) -> str:
     """How far every cell is from the LSTM, and whether that may be luck."""
     cells = by_cell(results.part("recognition"))
-    if REFERENCE not in cells:
+    if REFERENCE not in cells or len(cells) < 2:
         return ""
     groups = list(_first(cells)["test"])
     groups = [name for name in groups if not _is_joined(name)]
@@ -130,7 +130,8 @@ def lags(results: Results, task: str) -> str:
         }
         if any(found.values()):
             width = next(each[0]["units"] for each in found.values() if each)
-            lines.append(_row(entry.name, width, *(_steps_text(found[lag]) for lag in LAGS)))
+            cells = [_steps_text(found[lag], task, lag) for lag in LAGS]
+            lines.append(_row(entry.name, width, *cells))
     return "\n".join(lines) if len(lines) > 2 else ""
 
 
@@ -234,14 +235,18 @@ def _difference_text(records: Sequence[Record], others: Sequence[Record], group:
     return f"{100 * more:+.1f}{between}"
 
 
-def _steps_text(records: Sequence[Record]) -> str:
+def _steps_text(records: Sequence[Record], task: str, lag: int) -> str:
     if not records:
         return ""
     solved = [record["steps"] for record in records if record["solved"]]
-    if len(solved) <= len(records) / 2:
-        return f"no ({len(solved)} of {len(records)})" if solved else "no"
-    share = "" if len(solved) == len(records) else f" ({len(solved)} of {len(records)})"
-    return f"{statistics.median(solved):.0f}{share}"
+    share = f" ({len(solved)} of {len(records)})"
+    if len(solved) > len(records) / 2:
+        steps = f"{statistics.median(solved):.0f}"
+        return steps if len(solved) == len(records) else steps + share
+    # A training that was ended by the clock says less than one that had all its steps.
+    ended = max(record["steps"] for record in records if not record["solved"])
+    text = "no" if ended >= max_steps(task, lag) else f"out of time at {ended}"
+    return text + share if solved else text
 
 
 def _time_text(seconds: float) -> str:
