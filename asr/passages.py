@@ -133,3 +133,25 @@ def _pause(blank: Floats, shortest: int, least: int) -> int | None:
     middles = (starts + ends) // 2
     found = np.flatnonzero((ends - starts >= least) & (middles >= shortest))
     return int(middles[found[0]]) if len(found) else None
+
+
+def cut_log_probs(
+    log_probs: Floats, *, blank_id: int, step: int, sample_rate: int, cuts: CutOptions = RECORDING
+) -> tuple[Floats, ...]:
+    """Cuts log-probabilities where those of a recording heard at once are cut.
+
+    Args:
+        log_probs: float32 [num_steps, vocab_size].
+        blank_id: Token id of the CTC blank.
+        step: Samples from one step to the next.
+        sample_rate: In Hz.
+        cuts: How long passages are.
+
+    Returns:
+        float32 [n, vocab_size] of each passage, in order.
+    """
+    nothing = np.broadcast_to(np.float32(0), len(log_probs) * step)
+    parts = passages(
+        [(log_probs, nothing)], blank_id=blank_id, step=step, sample_rate=sample_rate, cuts=cuts
+    )
+    return tuple(passage.log_probs for passage in parts)

@@ -27,7 +27,7 @@ from asr.recognizer import Floats, Recognizer
 from asr.scoring import score
 from asr.text import normalise_text
 from pipelines.network import load_recognizer
-from pipelines.tuning import hear
+from pipelines.tuning import hear, text_of
 
 NUM_HOTWORDS = 1_000
 NUM_UNKNOWN = 150
@@ -43,7 +43,7 @@ class Speech(NamedTuple):
     """Some speakers' utterances, by id."""
 
     texts: Texts
-    log_probs: Mapping[str, Floats]
+    passages: Mapping[str, Sequence[Floats]]
 
 
 def rare(model: NgramModel) -> Callable[[str], bool]:
@@ -65,7 +65,7 @@ def halves(recognizer: Recognizer, items: Sequence[Utterance]) -> list[Speech]:
     for half in (speakers[::2], speakers[1::2]):
         ids = [name for name, speaker in heard.groups.items() if speaker in half]
         texts = {name: normalise_text(heard.references[name], recognizer.text) for name in ids}
-        found.append(Speech(texts, {name: heard.log_probs[name] for name in ids}))
+        found.append(Speech(texts, {name: heard.passages[name] for name in ids}))
     return found
 
 
@@ -89,9 +89,11 @@ def unsaid_words(
 def decoded(recognizer: Recognizer, speech: Speech, hotwords: Mapping[str, float]) -> Texts:
     """Returns what is heard in each utterance."""
     parts = (recognizer.decoding, recognizer.vocabulary, recognizer.language_model)
-    found = Decoder(*parts, hotwords).batch(list(speech.log_probs.values()))
-    spelt = (" ".join(recognizer.vocabulary.decode(one.tokens).split()) for one in found)
-    return dict(zip(speech.log_probs, spelt, strict=True))
+    decoder = Decoder(*parts, hotwords)
+    return {
+        key: text_of(decoder.batch(passages), recognizer.vocabulary)
+        for key, passages in speech.passages.items()
+    }
 
 
 def num_found(texts: Texts, heard: Texts, words: Sequence[str]) -> tuple[int, int]:

@@ -37,7 +37,7 @@ class TunedConfidence:
 
 
 def tune_confidence(
-    found: Mapping[str, Hypothesis],
+    found: Mapping[str, Sequence[Hypothesis]],
     speech: TuningSpeech,
     *,
     vocabulary: Vocabulary,
@@ -47,7 +47,7 @@ def tune_confidence(
     """Fits the correction of confidences to words that are right or wrong.
 
     Args:
-        found: What was heard, by id.
+        found: What was heard in the passages of each utterance, by id.
         speech: What it was heard in, with what was said.
         vocabulary: The network's.
         features: Its features.
@@ -58,14 +58,14 @@ def tune_confidence(
     """
     texts: dict[str, str] = {}
     sure: dict[str, tuple[float, ...]] = {}
-    for key, hypothesis in found.items():
-        words = words_of(
-            hypothesis,
-            vocabulary,
-            features=features,
-            duration_s=math.inf,
-            log_probs=speech.log_probs[key],
-        )
+    for key, hypotheses in found.items():
+        words = [
+            word
+            for one, log_probs in zip(hypotheses, speech.passages[key], strict=True)
+            for word in words_of(
+                one, vocabulary, features=features, duration_s=math.inf, log_probs=log_probs
+            )
+        ]
         texts[key] = " ".join(word.text for word in words)
         sure[key] = tuple(word.probability or 0.0 for word in words)
     rows = score(speech.references, texts, text=text).rows

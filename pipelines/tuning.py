@@ -15,7 +15,9 @@ from asr.audio import SAMPLE_RATE
 from asr.cores import available_cores
 from asr.decoder import Decoder
 from asr.decoding import DecodingOptions, Hypothesis, LanguageModel
+from asr.features import step_s
 from asr.manifest import Utterance
+from asr.passages import cut_log_probs
 from asr.recognizer import Floats, Recognizer
 from asr.scoring import score
 from asr.text import TextOptions
@@ -46,13 +48,14 @@ class TuningSpeech:
 
     Attributes:
         references: Texts by id.
-        log_probs: float32 [num_steps, vocab_size] of each utterance, by id.
+        passages: Of each utterance by id, float32 [num_steps, vocab_size] of the passages it is
+            decoded in.
         groups: Whose utterance each is, by id; where there are not two speakers, one of five parts.
         by_speaker: Whether the groups are speakers.
     """
 
     references: Mapping[str, str]
-    log_probs: Mapping[str, Floats]
+    passages: Mapping[str, Sequence[Floats]]
     groups: Mapping[str, str]
     by_speaker: bool
 
@@ -73,21 +76,28 @@ def hear(
     """
     by_id = utterances_by_id(utterances)
     references = texts_of(by_id)
-    log_probs: dict[str, Floats] = {}
+    cut: dict[str, Sequence[Floats]] = {}
+    step = round(step_s(recognizer.features) * SAMPLE_RATE)
     total_s = sum(item.duration_s or 0.0 for item in utterances)
     unit = AUDIO_SECONDS if total_s else "recordings"
     with Progress(total_s or len(by_id), unit=unit, label="listening", quiet=quiet) as progress:
         for group in _minutes(by_id.values()):
             features = [recognizer.extract(samples) for _, samples in group]
             found = recognizer.log_probs(features)
-            log_probs |= {item.id: row for (item, _), row in zip(group, found, strict=True)}
+            for (item, _), row in zip(group, found, strict=True):
+                cut[item.id] = cut_log_probs(
+                    row,
+                    blank_id=recognizer.vocabulary.blank_id,
+                    step=step,
+                    sample_rate=SAMPLE_RATE,
+                )
             progress.advance(sum(item.duration_s or 0.0 for item, _ in group) or len(group))
     speakers = {key: item.speaker or "" for key, item in by_id.items()}
     by_speaker = len(set(speakers.values())) > 1 and all(speakers.values())
     folds = {key: str(place % _NUM_FOLDS) for place, key in enumerate(by_id)}
     return TuningSpeech(
         references=references,
-        log_probs=log_probs,
+        passages=cut,
         groups=speakers if by_speaker else folds,
         by_speaker=by_speaker,
     )
@@ -209,25 +219,20 @@ class Search:
 
     def decode(
         self, options: DecodingOptions, progress: Progress | None = None
-    ) -> dict[str, Hypothesis]:
-        """Decodes all of the speech, utterances side by side; returns it by id."""
+    ) -> dict[str, tuple[Hypothesis, ...]]:
+        """Decodes all of the speech, utterances side by side; returns their passages by id."""
         is_beam = options.method == "beam"
         decoder = Decoder(options, self.vocabulary, self.language_model if is_beam else None)
 
-        def decode_one(key: str) -> Hypothesis:
-            found = decoder(self.speech.log_probs[key])
+        def decode_one(passages: Sequence[Floats]) -> tuple[Hypothesis, ...]:
+            found = tuple(map(decoder, passages))
             if progress is not None:
                 progress.advance()
             return found
 
+        heard = self.speech.passages
         with ThreadPoolExecutor(available_cores()) as pool:
-            return dict(
-                zip(
-                    self.speech.log_probs,
-                    pool.map(decode_one, self.speech.log_probs),
-                    strict=True,
-                )
-            )
+            return dict(zip(heard, pool.map(decode_one, heard.values()), strict=True))
 
     def held_out_wer(self) -> float | None:
         """Returns the WER of each group with what would have been chosen on the others.
@@ -296,11 +301,12 @@ class Search:
         )
 
     def _judge(
-        self, options: DecodingOptions, found: Mapping[str, Hypothesis], decoding_s: float
+        self,
+        options: DecodingOptions,
+        found: Mapping[str, Sequence[Hypothesis]],
+        decoding_s: float,
     ) -> Trial:
-        texts = {
-            key: " ".join(self.vocabulary.decode(one.tokens).split()) for key, one in found.items()
-        }
+        texts = {key: text_of(passages, self.vocabulary) for key, passages in found.items()}
         scored = score(self.speech.references, texts, text=self.text)
         return Trial(
             options=options,
@@ -308,3 +314,8 @@ class Search:
             wer=scored.wer,
             decoding_s=decoding_s,
         )
+
+
+def text_of(passages: Sequence[Hypothesis], vocabulary: Vocabulary) -> str:
+    """Returns what an utterance's passages say, one after another."""
+    return " ".join(" ".join(vocabulary.decode(one.tokens) for one in passages).split())

@@ -32,9 +32,10 @@ from asr.text import TextOptions
 from asr.vocabulary import Vocabulary
 from pipelines import cli, tuning
 from pipelines.installed import stated
+from pipelines.speech import load_speech
 from pipelines.tuned_confidence import tune_confidence
 from pipelines.tuned_model import write_surface, write_tuned
-from pipelines.tuning import Search, TuningSpeech, hear
+from pipelines.tuning import Search, TuningSpeech, hear, text_of
 from pipelines.tuning_table import lines
 from pipelines.usage import UsageError
 
@@ -77,14 +78,21 @@ def written(text: str, rng: np.random.Generator, *, noise: float) -> Floats:
     return found.astype(np.float32)
 
 
+def parts_of(text: str) -> list[str]:
+    """Texts that begin with a c are heard in two passages, the others in one."""
+    words = text.split()
+    return [" ".join(words[:2]), " ".join(words[2:])] if text.startswith("c") else [text]
+
+
 def speech(*, noise: float = 2.0, speakers: Sequence[str] = ("x", "y", "z")) -> TuningSpeech:
     rng = np.random.default_rng(7)
     texts = [" ".join(rng.choice(["cab", "dad", "back"], 6)) for _ in range(12)]
     ids = [f"u{n}" for n in range(len(texts))]
     return TuningSpeech(
         references=dict(zip(ids, texts, strict=True)),
-        log_probs={
-            key: written(text, rng, noise=noise) for key, text in zip(ids, texts, strict=True)
+        passages={
+            key: [written(part, rng, noise=noise) for part in parts_of(text)]
+            for key, text in zip(ids, texts, strict=True)
         },
         groups={key: speakers[n % len(speakers)] for n, key in enumerate(ids)},
         by_speaker=True,
@@ -128,8 +136,8 @@ def test_every_trial_is_what_its_setting_gives_alone(model: NgramModel) -> None:
         is_beam = trial.options.method == "beam"
         decoder = Decoder(trial.options, LETTERS, model if is_beam else None)
         texts = {
-            key: " ".join(LETTERS.decode(decoder(row).tokens).split())
-            for key, row in found.speech.log_probs.items()
+            key: " ".join(" ".join(LETTERS.decode(decoder(row).tokens) for row in rows).split())
+            for key, rows in found.speech.passages.items()
         }
         scored = score(found.speech.references, texts, text=TEXT)
         assert trial.wer == scored.wer
@@ -180,20 +188,22 @@ def test_confidence_is_corrected_and_its_error_told_of_words_it_was_not_fitted_t
     tuned = confidence(heard, found)
     assert tuned.error_after is not None
     assert tuned.error_after < tuned.error_before
-    assert tuned.num_words == sum(len(LETTERS.decode(one.tokens).split()) for one in heard.values())
+    said = (LETTERS.decode(one.tokens) for passages in heard.values() for one in passages)
+    assert tuned.num_words == sum(len(text.split()) for text in said)
     alone = speech(noise=3.0, speakers=["x"])
     assert confidence(heard, alone).error_after is None
     assert confidence(heard, alone).calibration == tuned.calibration
 
 
-def confidence(heard: dict[str, Hypothesis], found: TuningSpeech) -> Any:
+def confidence(heard: dict[str, tuple[Hypothesis, ...]], found: TuningSpeech) -> Any:
     return tune_confidence(heard, found, vocabulary=LETTERS, features=FeatureOptions(), text=TEXT)
 
 
 def test_no_words_have_no_confidence() -> None:
     found = speech()
     nothing = Hypothesis(tokens=(), frames=(), log_probability=0.0)
-    assert confidence(dict.fromkeys(found.references, nothing), found) is None
+    heard = {key: (nothing,) * len(passages) for key, passages in found.passages.items()}
+    assert confidence(heard, found) is None
 
 
 def test_the_table_shows_the_surface_and_what_was_chosen(model: NgramModel) -> None:
@@ -405,5 +415,28 @@ def test_speech_of_one_speaker_is_divided_otherwise(tmp_path: Path) -> None:
     assert not found.by_speaker
     assert len(set(found.groups.values())) == 5
     (expected,) = recognizer.log_probs([recognizer.extract(samples)])
-    for row in found.log_probs.values():
+    for (row,) in found.passages.values():
         np.testing.assert_allclose(row, expected, atol=1e-2)
+
+
+def pausing(features: Floats, lengths: Any) -> Any:
+    """A network to which every fourth half second is a pause."""
+    logits, lengths = linear(features, lengths)
+    pauses = np.arange(logits.shape[1]) // 50 % 4 == 3
+    logits[:, pauses, LETTERS.blank_id] += 99.0
+    return logits, lengths
+
+
+def test_an_utterance_is_decoded_in_the_passages_of_its_recording(tmp_path: Path) -> None:
+    made = bundle(tmp_path / "mine")
+    samples = np.random.default_rng(0).uniform(-0.3, 0.3, 30 * SAMPLE_RATE).astype(np.float32)
+    write_wav(tmp_path / "a.wav", samples)
+    utterance = Utterance(id="a", audio=tmp_path / "a.wav", duration_s=None, text="a")
+    recognizer = Recognizer.of(made, pausing)
+    found = hear(recognizer, [utterance], quiet=True)
+    assert len(found.passages["a"]) > 1
+    decoded = Search(
+        speech=found, vocabulary=made.vocabulary, text=made.text, options=made.decoding, quiet=True
+    ).decode(made.decoding)
+    heard = recognizer.transcribe(load_speech(utterance))
+    assert text_of(decoded["a"], made.vocabulary) == heard.text
