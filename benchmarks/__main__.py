@@ -21,7 +21,7 @@ PROGRAMS = {
     "scoring": "100,000 utterances scored and reported; counts against NIST's sclite",
     "train_step": "a training step inside fit, against PyTorch's LSTM and stock Keras",
 }
-QUICK = {"batch", "cells", "features", "inference", "scoring", "train_step"}
+QUICK = {"batch", "features", "inference", "scoring", "train_step"}
 """Those that have a short form."""
 
 
