@@ -8,6 +8,7 @@ import importlib
 import inspect
 
 PROGRAMS = {
+    "adaptation": "what a few minutes of a stranger's speech are worth to a model",
     "batch": "10,000 recordings: what journal and files cost, memory, going on when done",
     "cells": "recurrent cells and attention side by side: lags, gradients, cost (docs/cells.md)",
     "decoding": "beam search with and without a language model, against TensorFlow's and others",
