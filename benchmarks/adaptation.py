@@ -9,6 +9,7 @@ utterances, of the difference as a pair.
 """
 
 import argparse
+import itertools
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -55,10 +56,9 @@ def adapt(
     """Returns what models hear that were tuned on all parts but the one they hear."""
     texts: dict[str, str] = {}
     dealt = np.random.default_rng(0).permutation(len(utterances))
-    for part in range(num_parts):
-        test = [utterances[i] for i in dealt[part::num_parts]]
-        rest = [utterances[i] for other in range(num_parts) if other != part
-                for i in dealt[other::num_parts]]  # fmt: skip
+    parts = [[utterances[i] for i in dealt[part::num_parts]] for part in range(num_parts)]
+    for number, test in enumerate(parts):
+        rest = list(itertools.chain(*parts[:number], *parts[number + 1 :]))
         with tempfile.TemporaryDirectory() as name:
             texts |= hear(tuned(model, rest, Path(name), settings), test)
     return texts

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import keras
 
 Direction = Literal["forward", "backward", "both"]
+_WAYS: tuple[Direction, ...] = ("forward", "backward")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,10 +131,7 @@ def trace_layer(
     sequences, *lower = inputs
     belows = np.split(lower[0], len(cells), axis=1) if lower else [None] * len(cells)
     outputs = np.split(output, len(cells), axis=1)
-    for direction, part, below, own in zip(
-        ("forward", "backward"), cells, belows, outputs, strict=False
-    ):
-        way: Direction = "forward" if direction == "forward" else "backward"
+    for way, part, below, own in zip(_WAYS, cells, belows, outputs, strict=False):
         if cell not in GATED_CELLS:
             yield _ungated(number, way, cell, own)
             continue

@@ -1,6 +1,6 @@
 """What average speech sounds like: the prior that normalisation counts with each utterance."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 
 import numpy as np
@@ -16,13 +16,13 @@ MOST_UTTERANCES = 300
 
 
 def with_average_speech(
-    options: FeatureOptions, utterances: Sequence[Utterance], *, quiet: bool = False
+    options: FeatureOptions, utterances: Iterable[Utterance], *, quiet: bool = False
 ) -> FeatureOptions:
     """Returns the feature settings with their prior measured, if they ask for one and have none.
 
     Args:
         options: The settings.
-        utterances: The training speech.
+        utterances: The training speech; not looked at if nothing is to be measured.
         quiet: Show no progress.
 
     Raises:
@@ -33,7 +33,8 @@ def with_average_speech(
     plain = replace(options, normalise="none", prior_frames=0.0)
     width = options.num_coefficients
     count, total, squares = 0, np.zeros(width), np.zeros(width)
-    chosen = utterances[:: -(-len(utterances) // MOST_UTTERANCES) or 1]
+    speech = list(utterances)
+    chosen = speech[:: -(-len(speech) // MOST_UTTERANCES) or 1]
     with Progress(len(chosen), unit="utterances", label="average speech", quiet=quiet) as progress:
         for utterance in chosen:
             try:

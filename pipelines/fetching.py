@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from asr.addresses import name_of
+from asr.addresses import name_of, parent_of
 from asr.audio import SUFFIXES, count_channels
 from asr.errors import AudioError, ManifestError
 from asr.interchange import read_utterances
@@ -68,7 +68,7 @@ def fetched_list(address: str, *, root: Path | str | None) -> list[Utterance]:
         path = folder / safe_name(name_of(address))
         fetch(address, path)
         try:
-            return read_utterances(path, root=address.rpartition("/")[0] if root is None else root)
+            return read_utterances(path, root=parent_of(address) if root is None else root)
         except ManifestError as error:
             raise ManifestError(str(error).replace(os.fspath(path), address)) from None
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from asr.addresses import joined
+from pipelines.fetching import digests
 from pipelines.journal import Record
 from pipelines.outputs import as_bytes
 from pipelines.remote import Place, Seen, below, each, look, put, read, remove, upload
@@ -121,9 +122,7 @@ class RemoteStaging:
         unsure = {
             self.shown(name): name for name, stamps in told.items() if self._is_unsure(name, stamps)
         }
-        for address, digest in each(_digest, unsure):
-            if isinstance(digest, str):
-                self._digests[unsure[address]] = digest
+        self._digests |= {unsure[address]: digest for address, digest in digests(unsure).items()}
 
     def end(self) -> None:
         """Removes what was staged."""
@@ -211,10 +210,6 @@ def _placed(item: Mapping[str, Any]) -> Mapping[str, Any]:
 def _is_of(seen: Seen, stamp: Stamp) -> bool:
     """Whether an object is a certain file, as its file system knows the MD5."""
     return seen.size == stamp.size and seen.tag == stamp.tag
-
-
-def _digest(address: str) -> str:
-    return hashlib.sha256(read(address)).hexdigest()
 
 
 def _all_done(function: Callable[[str], None], addresses: Iterable[str]) -> None:

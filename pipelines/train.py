@@ -2,6 +2,7 @@
 
 import argparse
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -97,8 +98,8 @@ def train(
     bundle = open_bundle(base) if base is not None else None
     if bundle is not None:
         recipe, vocabulary, language_model = _inherit(recipe, bundle, log)
-    speech = _utterances(recipe)
-    recipe = replace(recipe, features=with_average_speech(recipe.features, speech, quiet=quiet))
+    features = with_average_speech(recipe.features, _utterances(recipe), quiet=quiet)
+    recipe = replace(recipe, features=features)
     store = FeatureStore(cache or default_cache(), recipe.features)
     corpus = load_corpus(recipe, store, vocabulary=vocabulary, quiet=quiet)
     log.line(corpus.describe())
@@ -265,5 +266,6 @@ def _inherit(
     return recipe, bundle.vocabulary, language_model
 
 
-def _utterances(recipe: Recipe) -> list[Utterance]:
-    return [item for path in recipe.data.train for item in read_utterances(Path(path))]
+def _utterances(recipe: Recipe) -> Iterator[Utterance]:
+    for path in recipe.data.train:
+        yield from read_utterances(Path(path))
