@@ -13,13 +13,13 @@ and what follows goes block by block too: nothing is held beyond samples, bands 
 
 import dataclasses
 import math
-from collections.abc import Iterator
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from asr import mel, spectrum
+from asr.blocks import blocks
 from asr.deltas import add_deltas
 from asr.errors import AudioError
 from asr.normalisation import Normalisation, Prior, normalise_in_place
@@ -271,7 +271,7 @@ def mfcc(
     floor = decibels.max() - np.float32(_TOP_DB)
     basis = mel.cosines(options.n_mels, n_mfcc=options.n_mfcc, lifter=options.lifter)
     found = np.empty((len(decibels), options.n_mfcc), np.float32)
-    for block in _blocks(len(found), max(1, mel.SERIAL_PRODUCT // basis.size)):
+    for block in blocks(len(found), max(1, mel.SERIAL_PRODUCT // basis.size)):
         # In double precision: coefficient 0 sums hundreds, of which single keeps four decimals.
         found[block] = np.maximum(decibels[block], floor) @ basis
     return found
@@ -311,7 +311,7 @@ def _checked(samples: npt.ArrayLike) -> Samples:
 
 def _dithered(signal: Samples, dither: float, rng: np.random.Generator) -> Samples:
     found = np.empty_like(signal)
-    for block in _blocks(len(signal), 1 << 16):
+    for block in blocks(len(signal), 1 << 16):
         noise = rng.standard_normal(block.stop - block.start)
         found[block] = signal[block] + dither * _INT16_STEP * noise
     return found
@@ -342,9 +342,3 @@ def _band_decibels(signal: Samples, options: FeatureOptions) -> Array:
         window=mel.window(options.win_length, n_fft=options.n_fft),
         filters=filters,
     )
-
-
-def _blocks(length: int, size: int) -> Iterator[slice]:
-    """Yields the slices of at most `size` that make up a length."""
-    for start in range(0, length, size):
-        yield slice(start, min(start + size, length))

@@ -7,11 +7,12 @@ together, which weigh much beside a word and next to nothing beside a sentence. 
 coefficient 0, loudness, stays the utterance's own: how loud a recording is says nothing of speech.
 """
 
-from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+
+from asr.blocks import blocks
 
 Array = npt.NDArray[np.float32]
 Floats = npt.NDArray[np.float64]
@@ -73,13 +74,13 @@ def normalise_in_place(
         return
     count = len(values) if counted is None else int(counted.sum())
     total = np.zeros(values.shape[1])
-    for block in _blocks(len(values)):
+    for block in blocks(len(values), _BLOCK_FRAMES):
         total += _of(values, block, counted).sum(axis=0, dtype=np.float64)
     mean = total / count
     if prior is not None:
         mean[1:] = (total + prior.frames * prior.mean)[1:] / (count + prior.frames)
     squares = np.zeros(values.shape[1])
-    for block in _blocks(len(values)):
+    for block in blocks(len(values), _BLOCK_FRAMES):
         values[block] -= mean.astype(np.float32)
         own = _of(values, block, counted)
         squares += np.einsum("ij,ij->j", own, own)
@@ -92,15 +93,9 @@ def normalise_in_place(
         variance = (squares + prior.frames * around) / (count + prior.frames)
     deviation = np.sqrt(variance)
     scale = np.where(deviation < _MIN_DEVIATION, 1.0, 1 / np.maximum(deviation, _MIN_DEVIATION))
-    for block in _blocks(len(values)):
+    for block in blocks(len(values), _BLOCK_FRAMES):
         values[block] *= scale.astype(np.float32)
 
 
 def _of(values: Array, block: slice, counted: Bools | None) -> Array:
     return values[block] if counted is None else values[block][counted[block]]
-
-
-def _blocks(num_frames: int) -> Iterator[slice]:
-    """Stretches that stay in the cache between a sum and a product."""
-    for start in range(0, num_frames, _BLOCK_FRAMES):
-        yield slice(start, min(start + _BLOCK_FRAMES, num_frames))

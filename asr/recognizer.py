@@ -211,19 +211,19 @@ class Recognizer:
             hear=self._hear,
             read=lambda passage: self._read(passage).words,
             blank_id=self.vocabulary.blank_id,
-            step=self._step,
+            step=self.step,
             cuts=cuts,
         )
         return listener.listen(blocks, interval_s=interval_s)
 
     @property
-    def _step(self) -> int:
+    def step(self) -> int:
         """Samples at 16 kHz from one of the network's steps to the next."""
         return round(step_s(self.features) * SAMPLE_RATE)
 
     def _parts(self, blocks: Iterable[Floats], cuts: CutOptions) -> Iterator[tuple[Floats, Floats]]:
         """Yields log-probabilities and samples of stretches that follow each other."""
-        coming = windows(blocks, step=self._step, cuts=cuts)
+        coming = windows(blocks, step=self.step, cuts=cuts)
         while group := list(itertools.islice(coming, _WINDOWS_AT_ONCE)):
             yield from zip(self._hear(group), (one.own_samples for one in group), strict=True)
 
@@ -231,7 +231,7 @@ class Recognizer:
         """Returns the log-probabilities [num_steps, vocab_size] of each window's own part."""
         rows = self.log_probs([self.extract(window.samples) for window in group])
         return [
-            row[window.own_steps(len(row), step=self._step)]
+            row[window.own_steps(len(row), step=self.step)]
             for window, row in zip(group, rows, strict=True)
         ]
 
@@ -242,7 +242,7 @@ class Recognizer:
             cuts = dataclasses.replace(cuts, passage_s=max(cuts.passage_s, whole_s))
         found: list[Transcript] = []
         num_samples = 0
-        blank_id, step = self.vocabulary.blank_id, self._step
+        blank_id, step = self.vocabulary.blank_id, self.step
         for passage in passages(
             parts, blank_id=blank_id, step=step, sample_rate=SAMPLE_RATE, cuts=cuts
         ):
@@ -264,7 +264,7 @@ class Recognizer:
     def _read(self, passage: Passage) -> Transcript:
         """Returns a passage's transcript, its words' times counted from the recording's start."""
         found = self._transcript(passage.log_probs, passage.samples)
-        start = passage.first_step * self._step
+        start = passage.first_step * self.step
         start_s, end_s = start / SAMPLE_RATE, (start + len(passage.samples)) / SAMPLE_RATE
         words = tuple(word.later(start_s, at_most_s=end_s) for word in found.words)
         return dataclasses.replace(found, words=words)

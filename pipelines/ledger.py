@@ -117,7 +117,7 @@ class Ledger:
             return stamp.fits(recording.utterance.audio)
         if seen is None:
             return False
-        return _is_at_a_glance(stamp, seen) or self._digests.get(address) == stamp.sha256
+        return seen.is_of(stamp) or self._digests.get(address) == stamp.sha256
 
     def add(
         self,
@@ -232,13 +232,9 @@ def boot() -> str | None:
         return None
 
 
-def _is_at_a_glance(stamp: Stamp, seen: Seen) -> bool:
-    return stamp.size == seen.size and stamp.tag != "" and stamp.tag == seen.tag
-
-
 def _is_unsure(stamp: Stamp, seen: Seen | None) -> bool:
     """Whether only the bytes of an object can tell whether it is what it was."""
-    return seen is not None and seen.size in (None, stamp.size) and not _is_at_a_glance(stamp, seen)
+    return seen is not None and seen.size in (None, stamp.size) and not seen.is_of(stamp)
 
 
 def _entries(record: Mapping[str, Any], *, is_certain: bool) -> Iterator[tuple[Key, Entry]]:

@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 
 from asr.addresses import scheme_of
 from asr.errors import AsrError, MissingExtraError
+from pipelines.stamps import Stamp
 from pipelines.usage import UsageError
 
 Result = TypeVar("Result")
@@ -60,6 +61,10 @@ class Seen:
         return cls(
             size if isinstance(size, int) else None, "" if name is None else _tag(info[name])
         )
+
+    def is_of(self, stamp: Stamp) -> bool:
+        """Whether the object is a certain file, by what its file system knows its content by."""
+        return self.size == stamp.size and stamp.tag != "" and self.tag == stamp.tag
 
 
 def _tag(value: object) -> str:

@@ -140,7 +140,7 @@ class RemoteStaging:
         """Whether what is there is a certain file, by its look or its bytes."""
         del is_certain  # a store has what it has taken
         seen = self._there.get(name)
-        return seen is not None and (_is_of(seen, stamp) or self._digests.get(name) == stamp.sha256)
+        return seen is not None and (seen.is_of(stamp) or self._digests.get(name) == stamp.sha256)
 
     def is_torn(self, name: str) -> bool:
         """Whether a loss of power may have left what is there: never, in a store."""
@@ -173,7 +173,7 @@ class RemoteStaging:
         seen, stamp = self._there.get(name), Stamp(*made["file"])
         if seen is None:
             return True
-        if _is_of(seen, stamp):
+        if seen.is_of(stamp):
             return False
         if made.get("over") == [seen.size, seen.tag]:
             return True
@@ -186,7 +186,7 @@ class RemoteStaging:
         return (
             seen is not None
             and any(seen.size in (None, stamp.size) for stamp in stamps)
-            and not any(_is_of(seen, stamp) for stamp in stamps)
+            and not any(seen.is_of(stamp) for stamp in stamps)
         )
 
 
@@ -205,11 +205,6 @@ def _placed(item: Mapping[str, Any]) -> Mapping[str, Any]:
         for form, made in item["outputs"].items()
     }
     return {**item, "outputs": outputs}
-
-
-def _is_of(seen: Seen, stamp: Stamp) -> bool:
-    """Whether an object is a certain file, as its file system knows the MD5."""
-    return seen.size == stamp.size and seen.tag == stamp.tag
 
 
 def _all_done(function: Callable[[str], None], addresses: Iterable[str]) -> None:

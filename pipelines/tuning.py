@@ -15,7 +15,6 @@ from asr.audio import SAMPLE_RATE
 from asr.cores import available_cores
 from asr.decoder import Decoder
 from asr.decoding import DecodingOptions, Hypothesis, LanguageModel
-from asr.features import step_s
 from asr.manifest import Utterance
 from asr.passages import cut_log_probs
 from asr.recognizer import Floats, Recognizer
@@ -77,7 +76,6 @@ def hear(
     by_id = utterances_by_id(utterances)
     references = texts_of(by_id)
     cut: dict[str, Sequence[Floats]] = {}
-    step = round(step_s(recognizer.features) * SAMPLE_RATE)
     total_s = sum(item.duration_s or 0.0 for item in utterances)
     unit = AUDIO_SECONDS if total_s else "recordings"
     with Progress(total_s or len(by_id), unit=unit, label="listening", quiet=quiet) as progress:
@@ -88,7 +86,7 @@ def hear(
                 cut[item.id] = cut_log_probs(
                     row,
                     blank_id=recognizer.vocabulary.blank_id,
-                    step=step,
+                    step=recognizer.step,
                     sample_rate=SAMPLE_RATE,
                 )
             progress.advance(sum(item.duration_s or 0.0 for item, _ in group) or len(group))
