@@ -50,7 +50,7 @@ def private_folder() -> Iterator[Path]:
     try:
         yield folder
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        _empty_and_remove(folder)
         os.close(handle)
 
 
@@ -58,8 +58,11 @@ def _locked_folder() -> tuple[Path, int]:
     while True:
         # Resolved, since the messages of decoders name files so.
         folder = Path(tempfile.mkdtemp(prefix=_PREFIX)).resolve()
-        handle = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
-        # Another process may have taken the folder for an abandoned one before it was locked.
+        # Another process may take the folder for an abandoned one until it is locked.
+        try:
+            handle = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+        except FileNotFoundError:
+            continue
         if lock(handle) is not False and (folder / _LOCK).exists():
             return folder, handle
         os.close(handle)
@@ -69,12 +72,26 @@ def remove_abandoned() -> None:
     """Removes the private folders of processes that were killed."""
     for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
         with contextlib.suppress(OSError):  # another user's, or one that has just gone
-            handle = os.open(folder / _LOCK, os.O_RDWR)
+            try:
+                handle = os.open(folder / _LOCK, os.O_RDWR)
+            except FileNotFoundError:  # killed before it locked the folder, or after the lock went
+                folder.rmdir()
+                continue
             try:
                 if lock(handle):  # None tells nothing about its process
-                    shutil.rmtree(folder, ignore_errors=True)
+                    _empty_and_remove(folder)
             finally:
                 os.close(handle)
+
+
+def _empty_and_remove(folder: Path) -> None:
+    """Removes a private folder, the lock last: without it nobody could tell whose the rest is."""
+    with contextlib.suppress(OSError):
+        for path in folder.iterdir():
+            if path.name != _LOCK:
+                path.unlink()
+        (folder / _LOCK).unlink()
+        folder.rmdir()
 
 
 def _remove(folder: Path, owner: int) -> None:
