@@ -7,15 +7,15 @@ from typing import Any
 from asr.files import replacing
 from benchmarks.cells.gradients import CLIPPING_PART, LAG
 from benchmarks.cells.lags import BY_LAG, ENTRIES, LAGS
-from benchmarks.cells.networks import CELLS
+from benchmarks.cells.networks import CELLS, RECOGNIZERS
 from benchmarks.cells.store import Record, Results
-from benchmarks.cells.tables import MIB, by_cell, interval, long_groups, rate
+from benchmarks.cells.tables import MIB, by_name, interval, long_groups, rate
 
 _COLOURS = dict(
     zip(
-        (*CELLS, BY_LAG),
+        (*CELLS, BY_LAG, *(name for name in RECOGNIZERS if name not in CELLS)),
         ("#7f7f7f", "#8c564b", "#d62728", "#1f77b4", "#ff7f0e", "#2ca02c", "#17becf", "#bcbd22",
-         "#9467bd", "#000000", "#e377c2"),
+         "#9467bd", "#000000", "#e377c2", "#ff9896", "#9e1b1b", "#5c0f0f"),
         strict=True,
     )
 )  # fmt: skip
@@ -25,13 +25,14 @@ _FLOOR = 1e-12
 
 def gradients(results: Results) -> Any:
     """Norms by k, before and after training, of the output and of the memory."""
-    records = results.part("gradients")
+    entries = by_name(results.part("gradients"), (entry.name for entry in ENTRIES))
     figure, axes = _figure(2, 2, size=(10, 7.5))
     for row, state in zip(axes, ("output", "memory"), strict=True):
         for axis, when in zip(row, ("before", "after"), strict=True):
-            for name, record in records.items():
-                if state in record[when]:
-                    _curve(axis, record[when][state], color=_COLOURS[name], label=name)
+            for name, records in entries.items():
+                if state in records[0][when]:
+                    curves = [record[when][state] for record in records]
+                    _curve(axis, *curves, color=_COLOURS[name], label=name)
             symbol = "h" if state == "output" else "c"
             said = "at the beginning" if when == "before" else "after 200 steps"
             axis.set(title=f"∂loss/∂{symbol}, {said}", xlabel="k, frames before the last")
@@ -110,7 +111,7 @@ def cost(results: Results) -> Any:
 
 def longer(results: Results) -> Any:
     """Word error rates against the number of digits in a row."""
-    cells = by_cell(results.part("recognition"))
+    cells = by_name(results.part("recognition"), RECOGNIZERS)
     figure, ((axis,),) = _figure(1, 1, size=(7, 4))
     for cell, records in cells.items():
         groups = long_groups(records[0])
@@ -129,13 +130,13 @@ def longer(results: Results) -> Any:
 
 def recognition(results: Results) -> Any:
     """Error rates with their intervals, and the seeds'."""
-    cells = by_cell(results.part("recognition"))
+    cells = by_name(results.part("recognition"), RECOGNIZERS)
     groups = [
         name
         for name in ("digits, speakers heard", "digits, new speaker", "read")
         if name in next(iter(cells.values()))[0]["test"]
     ]
-    figure, (row,) = _figure(1, len(groups), size=(11, 3.8))
+    figure, (row,) = _figure(1, len(groups), size=(11, 1.2 + 0.26 * len(cells)))
     for axis, group in zip(row, groups, strict=True):
         unit = "characters" if group == "read" else "words"
         for place, (cell, records) in enumerate(reversed(cells.items())):
@@ -146,11 +147,22 @@ def recognition(results: Results) -> Any:
     return figure
 
 
-def _curve(axis: Any, norms: list[float | None], **style: Any) -> None:
-    """Draws norms by k from the first that is not nothing: a last memory is read by nobody."""
-    first = next((k for k, norm in enumerate(norms) if norm), 0)
-    values = [max(norm or _FLOOR, _FLOOR) for norm in norms[first:]]
-    axis.semilogy(range(first, len(norms)), values, linewidth=1.3, **style)
+def _curve(axis: Any, *seeds: list[float | None], color: str, label: str) -> None:
+    """Draws the median of norms by k, and from the lowest to the highest of them a band.
+
+    It begins at the first that is not nothing: a last memory is read by nobody.
+    """
+    first = next((k for k, norm in enumerate(seeds[0]) if norm), 0)
+    norms = [
+        sorted(max(norm or _FLOOR, _FLOOR) for norm in each) for each in zip(*seeds, strict=True)
+    ][first:]
+    frames = range(first, first + len(norms))
+    axis.semilogy(
+        frames, [each[len(each) // 2] for each in norms], lw=1.3, color=color, label=label
+    )
+    if len(seeds) > 1:
+        lowest, highest = zip(*((each[0], each[-1]) for each in norms), strict=True)
+        axis.fill_between(frames, lowest, highest, color=color, alpha=0.15, linewidth=0)
 
 
 def _mark(solved: list[bool], colour: str) -> tuple[str, str]:

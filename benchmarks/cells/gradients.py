@@ -25,9 +25,11 @@ def measure(results: Results, arguments: argparse.Namespace) -> None:
     for entry in ENTRIES:
         if arguments.cells and entry.name not in arguments.cells:
             continue
-        if not results.has(PART, entry.name):
-            results.add(PART, entry.name, of_entry(entry, quick=arguments.quick))
-            print(f"  gradients of {entry.name}", flush=True)
+        for seed in range(1 if arguments.quick else arguments.seeds):
+            key = f"{entry.name}/{seed}"
+            if not results.has(PART, key):
+                results.add(PART, key, of_entry(entry, seed=seed, quick=arguments.quick))
+                print(f"  gradients of {entry.name}, seed {seed}", flush=True)
     for stretch in STRETCHES:
         key = f"{stretch:g}"
         if not results.has(CLIPPING_PART, key) and not arguments.cells:
@@ -35,7 +37,7 @@ def measure(results: Results, arguments: argparse.Namespace) -> None:
             print(f"  clipping with recurrent weights times {stretch:g}", flush=True)
 
 
-def of_entry(entry: Entry, *, quick: bool = False) -> Record:
+def of_entry(entry: Entry, *, seed: int = 0, quick: bool = False) -> Record:
     """Returns norms by k before and after a short training, averaged over rows."""
     import keras
 
@@ -43,13 +45,13 @@ def of_entry(entry: Entry, *, quick: bool = False) -> Record:
     from benchmarks.cells.tasks import ADDING
 
     keras.backend.clear_session()
-    model = sequence_model.build(sequence_model.options_of(entry.cell, ADDING), ADDING, seed=0)
+    model = sequence_model.build(sequence_model.options_of(entry.cell, ADDING), ADDING, seed=seed)
     if entry.name == BY_LAG:
-        sequence_model.bias_by_lag(model, LAG, seed=0)
-    before = norms(model, seed=0)
+        sequence_model.bias_by_lag(model, LAG, seed=seed)
+    before = norms(model, seed=seed)
     trainee = sequence_model.Trainee(model, ADDING)
-    course = trainee.train(lag=LAG, seed=0, max_steps=STEPS // (8 if quick else 1))
-    after = norms(model, seed=0)
+    course = trainee.train(lag=LAG, seed=seed, max_steps=STEPS // (8 if quick else 1))
+    after = norms(model, seed=seed)
     return {
         "lag": LAG,
         "steps": course.steps,

@@ -11,6 +11,16 @@ CELLS: tuple[Cell, ...] = (
 """In the order of interest, in which they are measured."""
 MEMORYLESS = {"rnn", "gru", "clockwork", "attention"}
 """Those that have an output and no memory beside it."""
+NUM_LAYERS = 2
+DROPOUT = 0.1
+RECOGNIZERS: dict[str, BiLSTMOptions] = {
+    cell: BiLSTMOptions(cell=cell, num_layers=NUM_LAYERS, dropout=DROPOUT) for cell in CELLS
+} | {
+    "lstm, one way": BiLSTMOptions(bidirectional=False, num_layers=NUM_LAYERS, dropout=DROPOUT),
+    "lstm, 4 layers": BiLSTMOptions(num_layers=4, dropout=DROPOUT),
+    "lstm, 4 layers, residual": BiLSTMOptions(num_layers=4, residual=True, dropout=DROPOUT),
+}
+"""By name: networks that learn the same speech, each cell's and then other forms of the LSTM's."""
 TOLERANCE = 0.1
 """How far numbers of parameters may differ from what was asked for: widths are whole numbers."""
 _MOST_UNITS = 4096

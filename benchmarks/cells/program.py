@@ -8,7 +8,7 @@ from pathlib import Path
 
 from asr.errors import AsrError
 from benchmarks.cells.lags import ENTRIES
-from benchmarks.cells.networks import CELLS
+from benchmarks.cells.networks import RECOGNIZERS
 from benchmarks.cells.store import Results
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -29,7 +29,7 @@ def main(argv: Sequence[str] = ()) -> None:
     arguments = parser.parse_args(argv)
     if unknown := set(arguments.parts) - PARTS.keys():
         parser.error(f"no part {', '.join(sorted(unknown))}; there are: {', '.join(PARTS)}")
-    known = {entry.name for entry in ENTRIES} | {*CELLS}
+    known = {entry.name for entry in ENTRIES} | {*RECOGNIZERS}
     if unknown := set(arguments.cells or ()) - known:
         parser.error(f"no cell {', '.join(sorted(unknown))}; there are: {', '.join(sorted(known))}")
     left_out = {"recognition"} if arguments.digits is None else set()

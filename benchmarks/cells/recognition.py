@@ -12,23 +12,21 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.cells.networks import CELLS, fitted
+from benchmarks.cells.networks import RECOGNIZERS, fitted
 from benchmarks.cells.speech import FEATURES, VOCABULARY, Group, Speech, load
 from benchmarks.cells.store import Record, Results
 from benchmarks.workers import Worker, serve
-from models.bilstm import BiLSTMOptions, Cell
+from models.bilstm import BiLSTMOptions
 
 PART = "recognition"
 CORPUS_PART = "speech"
 NUM_PARAMETERS = 100_000
-NUM_LAYERS = 2
 EPOCHS, QUICK_EPOCHS = 12, 1
 LEARNING_RATE = 4e-3
-DROPOUT = 0.1
 
 
 def measure(results: Results, arguments: argparse.Namespace) -> None:
-    """Trains every cell with every seed, cell after cell in a process of its own.
+    """Trains every network with every seed, one after the other in a process of its own.
 
     Raises:
         SystemExit: No speech was named.
@@ -41,8 +39,9 @@ def measure(results: Results, arguments: argparse.Namespace) -> None:
         )
     seeds = range(1 if arguments.quick else arguments.seeds)
     wanted = {
-        cell: [seed for seed in seeds if not results.has(PART, f"{cell}/{seed}")]
-        for cell in arguments.cells or CELLS
+        name: [seed for seed in seeds if not results.has(PART, f"{name}/{seed}")]
+        for name in arguments.cells or RECOGNIZERS
+        if name in RECOGNIZERS
     }
     if not any(wanted.values()):
         return
@@ -51,21 +50,21 @@ def measure(results: Results, arguments: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "speech.npz"
         speech.save(path)
-        for cell, missing in wanted.items():
+        for name, missing in wanted.items():
             if missing:
-                _train(results, cell, missing, path, quick=arguments.quick)
+                _train(results, name, missing, path, quick=arguments.quick)
 
 
-def _train(results: Results, cell: Cell, seeds: list[int], path: Path, *, quick: bool) -> None:
-    with Worker("cells.recognition", cell) as worker:
+def _train(results: Results, name: str, seeds: list[int], path: Path, *, quick: bool) -> None:
+    with Worker("cells.recognition", name) as worker:
         for seed in seeds:
             record = worker.ask(speech=str(path), seed=seed, quick=quick)
-            results.add(PART, f"{cell}/{seed}", record)
+            results.add(PART, f"{name}/{seed}", record)
             rates = "  ".join(
-                f"{name}: {100 * sum(one['errors']) / max(1, sum(one['words'])):.1f} %"
-                for name, one in record["test"].items()
+                f"{group}: {100 * sum(one['errors']) / max(1, sum(one['words'])):.1f} %"
+                for group, one in record["test"].items()
             )
-            print(f"  {cell:12} seed {seed}  {rates}  {record['epoch_s']:.1f} s", flush=True)
+            print(f"  {name:12} seed {seed}  {rates}  {record['epoch_s']:.1f} s", flush=True)
 
 
 def describe(speech: Speech) -> Record:
@@ -79,10 +78,10 @@ def describe(speech: Speech) -> Record:
     }
 
 
-def options_of(cell: Cell) -> BiLSTMOptions:
-    """Returns the recognizer's network: bidirectional, as wide as its parameters allow."""
+def options_of(name: str) -> BiLSTMOptions:
+    """Returns a network of `RECOGNIZERS`, as wide as its parameters allow."""
     return fitted(
-        BiLSTMOptions(cell=cell, num_layers=NUM_LAYERS, dropout=DROPOUT),
+        RECOGNIZERS[name],
         num_parameters=NUM_PARAMETERS,
         num_features=FEATURES.num_features,
         vocab_size=len(VOCABULARY),
@@ -90,14 +89,14 @@ def options_of(cell: Cell) -> BiLSTMOptions:
 
 
 class Engine:
-    """Trains one cell's recognizer, once for each seed; what is compiled is compiled once.
+    """Trains one recognizer, once for each seed; what is compiled is compiled once.
 
     Args:
-        cell: Of its layers.
+        name: Of `RECOGNIZERS`.
     """
 
-    def __init__(self, cell: Cell) -> None:
-        self._options = options_of(cell)
+    def __init__(self, name: str) -> None:
+        self._options = options_of(name)
         self._trainer: Any = None
         self._start: list[Any] = []
 
@@ -230,4 +229,4 @@ def _peak_bytes() -> int:
 
 if __name__ == "__main__":
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
-    serve(Engine(sys.argv[1]).answer)  # type: ignore[arg-type]
+    serve(Engine(sys.argv[1]).answer)

@@ -1,12 +1,12 @@
 """What has been measured as tables in Markdown, one for each place of docs/cells.md."""
 
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from asr.intervals import Interval, bootstrap
 from benchmarks.cells.lags import ENTRIES, LAGS, key_of, max_steps
-from benchmarks.cells.networks import CELLS
+from benchmarks.cells.networks import RECOGNIZERS
 from benchmarks.cells.store import Record, Results
 
 REFERENCE = "lstm"
@@ -14,14 +14,10 @@ REFERENCE = "lstm"
 MIB = 2**20
 
 
-def by_cell(records: Mapping[str, Record]) -> dict[str, list[Record]]:
-    """Groups the records of recognition by their cell, in the order of interest."""
-    found: dict[str, list[Record]] = {}
-    for cell in CELLS:
-        seeds = [record for key, record in records.items() if key.partition("/")[0] == cell]
-        if seeds:
-            found[cell] = seeds
-    return found
+def by_name(records: Mapping[str, Record], names: Iterable[str]) -> dict[str, list[Record]]:
+    """Groups records "NAME/SEED" by their name, in the order of the names, those there are."""
+    found = {name: _seeds(records, name) for name in names}
+    return {name: seeds for name, seeds in found.items() if seeds}
 
 
 def rate(records: Sequence[Record], group: str, unit: str = "words") -> float:
@@ -46,9 +42,17 @@ def difference(
     return sum(more) / sum(references), bootstrap(list(zip(more, references, strict=True)))
 
 
+def shares_left(records: Sequence[Record], when: str) -> list[list[float]]:
+    """Returns of every seed, by k, the norm of h as a share of what it is one frame back."""
+    return [
+        [(norm or 0.0) / max(norms[1], 1e-45) for norm in norms]
+        for norms in (each[when]["output"] for each in records)
+    ]
+
+
 def recognition(results: Results) -> str:
     """Error rates of every cell: all seeds together, their range, and the interval."""
-    cells = by_cell(results.part("recognition"))
+    cells = by_name(results.part("recognition"), RECOGNIZERS)
     if not cells:
         return ""
     groups = [name for name in _first(cells)["test"] if not _is_joined(name) or name[0] == "3"]
@@ -62,8 +66,8 @@ def recognition(results: Results) -> str:
 
 
 def differences(results: Results) -> str:
-    """How far every cell is from the LSTM, and whether that may be luck."""
-    cells = by_cell(results.part("recognition"))
+    """How far every cell is from the LSTM; bold where neither speech nor seeds leave a doubt."""
+    cells = by_name(results.part("recognition"), RECOGNIZERS)
     if REFERENCE not in cells or len(cells) < 2:
         return ""
     groups = list(_first(cells)["test"])
@@ -78,7 +82,7 @@ def differences(results: Results) -> str:
 
 def expense(results: Results) -> str:
     """What every cell's recognizer costs."""
-    cells = by_cell(results.part("recognition"))
+    cells = by_name(results.part("recognition"), RECOGNIZERS)
     if not cells:
         return ""
     sets = results.part("speech").get("sets", {}).get("test", {})
@@ -98,14 +102,13 @@ def expense(results: Results) -> str:
 
 def longer(results: Results) -> str:
     """Word error rates by the number of digits in a row."""
-    cells = by_cell(results.part("recognition"))
+    cells = by_name(results.part("recognition"), RECOGNIZERS)
     if not cells:
         return ""
     groups = long_groups(_first(cells))
     lines = _head("cell", *(f"{count}" for count in groups.values()))
     for cell, records in cells.items():
-        rates = (f"{100 * rate(records, group):.1f} %" for group in groups)
-        lines.append(_row(cell, *rates))
+        lines.append(_row(cell, *(_within_text(records, group) for group in groups)))
     return "\n".join(lines)
 
 
@@ -136,22 +139,15 @@ def lags(results: Results, task: str) -> str:
 
 
 def reach(results: Results) -> str:
-    """What is left of a gradient 10, 50 and 99 frames back, of what it is one frame back."""
-    records = results.part("gradients")
+    """What is left of a gradient 50 and 99 frames back, of what it is one frame back."""
+    records = by_name(results.part("gradients"), (entry.name for entry in ENTRIES))
     if not records:
         return ""
-    places = (10, 50, 99)
-    heads = [f"{when}, {place} frames" for when in ("before", "after") for place in places]
-    lines = _head("cell", *heads)
-    for entry in ENTRIES:
-        if entry.name in records:
-            record = records[entry.name]
-            shares = [
-                record[when]["output"][place] / max(record[when]["output"][1], 1e-45)
-                for when in ("before", "after")
-                for place in places
-            ]
-            lines.append(_row(entry.name, *(f"{share:.0e}" for share in shares)))
+    columns = [(when, place) for when in ("before", "after") for place in (50, 99)]
+    lines = _head("cell", *(f"{when}, {place} frames" for when, place in columns))
+    for name, seeds in records.items():
+        shares = [[each[place] for each in shares_left(seeds, when)] for when, place in columns]
+        lines.append(_row(name, *(_spread_text(each) for each in shares)))
     return "\n".join(lines)
 
 
@@ -213,6 +209,10 @@ def _errors(records: Sequence[Record], group: str, unit: str) -> list[int]:
     ]
 
 
+def _seeds(records: Mapping[str, Record], name: str) -> list[Record]:
+    return [record for key, record in records.items() if key.rpartition("/")[0] == name]
+
+
 def _references(records: Sequence[Record], group: str, unit: str) -> list[int]:
     return [len(records) * count for count in records[0]["test"][group][unit]]
 
@@ -221,18 +221,34 @@ def _unit(group: str) -> str:
     return "characters" if group == "read" else "words"
 
 
-def _rate_text(records: Sequence[Record], group: str) -> str:
+def _within_text(records: Sequence[Record], group: str) -> str:
     unit = _unit(group)
     found = interval(records, group, unit)
     between = f" ({100 * found.low:.1f}–{100 * found.high:.1f})" if found else ""
-    seeds = sorted(100 * rate([one], group, unit) for one in records)
-    return f"{100 * rate(records, group, unit):.1f} %{between}; {seeds[0]:.1f} to {seeds[-1]:.1f}"
+    return f"{100 * rate(records, group, unit):.1f} %{between}"
+
+
+def _rate_text(records: Sequence[Record], group: str) -> str:
+    seeds = sorted(100 * rate([one], group, _unit(group)) for one in records)
+    return f"{_within_text(records, group)}; {seeds[0]:.1f} to {seeds[-1]:.1f}"
+
+
+def _spread_text(values: Sequence[float]) -> str:
+    """Returns the median, and the lowest and highest where there are several."""
+    between = f" ({min(values):.0e} to {max(values):.0e})" if len(values) > 1 else ""
+    return f"{statistics.median(values):.0e}{between}"
 
 
 def _difference_text(records: Sequence[Record], others: Sequence[Record], group: str) -> str:
     more, found = difference(records, others, group, _unit(group))
-    between = f" ({100 * found.low:+.1f} to {100 * found.high:+.1f})" if found else ""
-    return f"{100 * more:+.1f}{between}"
+    if found is None:
+        return f"{100 * more:+.1f}"
+    text = f"{100 * more:+.1f} ({100 * found.low:+.1f} to {100 * found.high:+.1f})"
+    mine, theirs = (
+        [rate([one], group, _unit(group)) for one in each] for each in (records, others)
+    )
+    is_apart = max(mine) < min(theirs) or max(theirs) < min(mine)
+    return f"**{text}**" if is_apart and not found.low <= 0 <= found.high else text
 
 
 def _steps_text(records: Sequence[Record], task: str, lag: int) -> str:
