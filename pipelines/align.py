@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from asr.errors import AsrError, ManifestError, ScoringError
+from asr.errors import AsrError
+from pipelines.known_texts import add_inputs, utterances_with_texts
 from pipelines.terminal import harmless
 from pipelines.usage import UsageError
 
@@ -40,8 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = DESCRIPTION
     parser.epilog = EXAMPLES
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("input", type=Path, help="a recording, or a manifest with texts")
-    parser.add_argument("text", nargs="?", help="what is said in the recording, or a .txt file")
+    add_inputs(parser)
     parser.add_argument("--model", required=True, help="a model's name, its folder, or a run's")
     parser.add_argument(
         "--format", choices=("json", "ctm", "textgrid"), default="json", help="default: json"
@@ -55,7 +55,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "-o", "--output", type=Path, metavar="PATH", help="write to this file, or folder"
     )
     parser.add_argument("--overwrite", action="store_true", help="replace files that are there")
-    parser.add_argument("--root", type=Path, help="folder that a manifest's paths start from")
     parser.add_argument("--quiet", action="store_true", help="show no progress")
 
 
@@ -71,7 +70,7 @@ def run(arguments: argparse.Namespace) -> int:
     """
     if arguments.character_times and arguments.format == "ctm":
         raise UsageError("--character-times: expected --format json or textgrid, received ctm")
-    utterances = _utterances(arguments)
+    utterances = utterances_with_texts(arguments.input, arguments.text, arguments.root)
     output = _output(arguments, utterances)
     from asr.alignment import align
     from pipelines.choices import Choices
@@ -100,25 +99,6 @@ def run(arguments: argparse.Namespace) -> int:
     if len(failures) == len(utterances):
         print("asr: nothing was aligned, and nothing written", file=sys.stderr)
     return 1 if failures else 0
-
-
-def _utterances(arguments: argparse.Namespace) -> "list[Utterance]":
-    from asr.interchange import is_list, read_utterances
-    from asr.manifest import Utterance
-
-    path: Path = arguments.input
-    if arguments.text is None:
-        if not is_list(path):
-            raise UsageError(f"expected a text after {path}, or a manifest in its place")
-        found = read_utterances(path, root=arguments.root)
-        if not found:
-            raise ManifestError(f"{path}: expected at least one recording, received an empty list")
-        if lacking := [item.id for item in found if item.text is None]:
-            raise ScoringError(f"expected a text for every utterance; none for {lacking[0]}")
-        return found
-    text = Path(arguments.text)
-    said = text.read_text(encoding="utf-8") if text.suffix == ".txt" else arguments.text
-    return [Utterance(id=path.stem, audio=path, duration_s=None, text=said)]
 
 
 class _Lines:

@@ -1,15 +1,18 @@
-"""Training speech made more varied: masks over features, noise under speech."""
+"""Training speech made more varied: masks over features, noise under speech, a telephone's band."""
 
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from asr.audio import load_audio
+from asr.audio import SAMPLE_RATE, load_audio, resample
 from asr.errors import OptionsError
 from pipelines.recipe import AugmentOptions
 
 Floats = npt.NDArray[np.float32]
+
+_NARROW_BAND_RATE = 8_000
+"""Samples a second of telephone speech."""
 
 
 def mask_features(
@@ -60,6 +63,20 @@ def add_noise(speech: Floats, noise: Floats, *, snr_db: float, rng: np.random.Ge
         return speech
     gain = np.sqrt(speech_power / (noise_power * 10 ** (snr_db / 10)))
     return np.asarray(speech + np.float32(gain) * stretch, dtype=np.float32)
+
+
+def narrow_band(speech: Floats) -> Floats:
+    """Returns speech without what recordings of 8,000 samples a second lack: all above 4 kHz.
+
+    Args:
+        speech: float32 [num_samples] at 16 kHz.
+
+    Returns:
+        float32 [num_samples] at 16 kHz.
+    """
+    there = resample(speech, from_rate=SAMPLE_RATE, to_rate=_NARROW_BAND_RATE)
+    back = resample(there, from_rate=_NARROW_BAND_RATE, to_rate=SAMPLE_RATE)
+    return np.pad(back, (0, max(0, len(speech) - len(back))))[: len(speech)]
 
 
 def load_noises(folder: Path) -> list[Floats]:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from asr.batch import batches_by_length, pad
 from asr.features import frame_features, num_steps, stack_frames
-from pipelines.augment import add_noise, load_noises, mask_features
+from pipelines.augment import add_noise, load_noises, mask_features, narrow_band
 from pipelines.corpus import Corpus, Example
 from pipelines.feature_store import FeatureStore
 from pipelines.recipe import Recipe
@@ -112,18 +112,33 @@ class BatchMaker:
 
     def _features(self, draw: Draw, epoch: int) -> npt.NDArray[np.float32]:
         rng = np.random.default_rng([self._recipe.training.seed, epoch, draw.index])
-        augment = self._recipe.augment
         utterance = self._corpus.train[draw.index].utterance
-        if self._noises and rng.random() < augment.noise_share:
-            speech = load_speech(utterance, speed=draw.speed)
-            noise = self._noises[int(rng.integers(len(self._noises)))]
-            snr_db = float(rng.uniform(augment.min_snr_db, augment.max_snr_db))
-            noisy = add_noise(speech, noise, snr_db=snr_db, rng=rng)
-            features = frame_features(noisy, self._recipe.features)
-        else:
+        speech = self._changed_speech(draw, rng)
+        if speech is None:
             features = self._store.load(utterance, speed=draw.speed)
+        else:
+            features = frame_features(speech, self._recipe.features)
+        augment = self._recipe.augment
         masked = mask_features(features, augment, frame_s=self._frame_s, rng=rng)
         return stack_frames(masked, size=self._recipe.features.stack)
+
+    def _changed_speech(
+        self, draw: Draw, rng: np.random.Generator
+    ) -> npt.NDArray[np.float32] | None:
+        """Returns the speech with what is drawn for it; None if that is nothing."""
+        augment = self._recipe.augment
+        is_noisy = bool(self._noises) and rng.random() < augment.noise_share
+        # Without a share nothing is drawn: runs of earlier releases go on as they began.
+        share = augment.narrow_band_share
+        is_narrow = share > 0 and rng.random() < share
+        if not (is_noisy or is_narrow):
+            return None
+        speech = load_speech(self._corpus.train[draw.index].utterance, speed=draw.speed)
+        if is_noisy:
+            noise = self._noises[int(rng.integers(len(self._noises)))]
+            snr_db = float(rng.uniform(augment.min_snr_db, augment.max_snr_db))
+            speech = add_noise(speech, noise, snr_db=snr_db, rng=rng)
+        return narrow_band(speech) if is_narrow else speech
 
     def _draw(self, index: int, rng: np.random.Generator) -> Draw:
         key = self._corpus.train[index].id

@@ -25,6 +25,7 @@ PROGRAMS = {
     "transcribe": ("pipelines.transcribe", "turn recordings into text"),
     "serve": ("pipelines.serve", "answer requests for transcripts over HTTP"),
     "align": ("pipelines.align", "say when each word of a known text is said"),
+    "cut": ("pipelines.cut", "cut recordings with texts into short utterances"),
     "inspect": ("pipelines.inspection", "draw what a network's gates do during a recording"),
     "evaluate": ("pipelines.evaluate", "score a model or transcripts against references"),
     "compare": ("pipelines.compare", "say which recognizer is better, and whether that is luck"),

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asr.errors import AudioError, OptionsError
-from pipelines.augment import add_noise, load_noises, mask_features
+from pipelines.augment import add_noise, load_noises, mask_features, narrow_band
 from pipelines.recipe import AugmentOptions
 
 
@@ -154,3 +154,15 @@ def test_a_folder_without_noises_is_refused(tmp_path: Path) -> None:
     (tmp_path / "c.wav").write_bytes(b"no recording")
     with pytest.raises(AudioError, match=r"c\.wav"):
         load_noises(tmp_path)
+
+
+@pytest.mark.parametrize("length", [16000, 15999, 7, 1])
+def test_a_narrow_band_keeps_low_tones_and_the_length(length: int) -> None:
+    times = np.arange(length) / 16000
+    low, high = (np.sin(2 * np.pi * hz * times).astype(np.float32) for hz in (1000, 6000))
+    narrow = narrow_band(low + high)
+    assert narrow.dtype == np.float32
+    assert narrow.shape == low.shape
+    if length > 1000:
+        inside = slice(400, -400)
+        np.testing.assert_allclose(narrow[inside], low[inside], atol=0.01)

@@ -18,7 +18,7 @@ from asr.errors import AudioError
 from asr.features import frame_features, stack_frames
 from asr.manifest import Utterance
 from asr.vocabulary import Vocabulary
-from pipelines.augment import mask_features
+from pipelines.augment import mask_features, narrow_band
 from pipelines.batching import PREFETCHED, Batch, BatchMaker, Draw, Prefetcher, dev_batches
 from pipelines.corpus import Corpus, Example
 from pipelines.feature_store import FeatureStore
@@ -240,6 +240,22 @@ def test_noise_goes_under_the_share_asked_for(folder: Path, share: float) -> Non
     plain = store.load(corpus.train[0].utterance)
     assert batch.features[0].shape == plain.shape
     assert np.array_equal(batch.features[0], plain) == (share == 0.0)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+def test_the_share_asked_for_has_a_narrow_band(folder: Path, share: float) -> None:
+    corpus, store, recipe = real(folder, augment={"narrow_band_share": share})
+    maker = BatchMaker(corpus, store, recipe)
+    narrow = 0
+    for epoch in range(20):
+        batch = maker.make([Draw(index=0, speed=1.0)], epoch=epoch)
+        utterance = corpus.train[0].utterance
+        plain = store.load(utterance)
+        changed = frame_features(narrow_band(load_audio(utterance.audio)), recipe.features)
+        assert not np.array_equal(plain, changed)
+        narrow += int(np.array_equal(batch.features[0], changed))
+        assert any(np.array_equal(batch.features[0], one) for one in (plain, changed))
+    assert narrow == 20 * share if share in (0, 1) else 4 < narrow < 16
 
 
 def test_dev_batches_hold_every_utterance_once(folder: Path) -> None:
