@@ -10,6 +10,7 @@ from benchmarks.cells.lags import BY_LAG, ENTRIES, LAGS
 from benchmarks.cells.networks import CELLS, RECOGNIZERS
 from benchmarks.cells.store import Record, Results
 from benchmarks.cells.tables import MIB, by_name, interval, long_groups, rate
+from benchmarks.cells.tasks import CHUNK
 
 _COLOURS = dict(
     zip(
@@ -19,8 +20,8 @@ _COLOURS = dict(
         strict=True,
     )
 )  # fmt: skip
-_FLOOR = 1e-12
-"""What is smaller is drawn here."""
+_FLOOR, _ROOF = 1e-12, 1e3
+"""What is smaller than the one, or a greater loss than the other, is drawn there."""
 
 
 def gradients(results: Results) -> Any:
@@ -43,22 +44,31 @@ def gradients(results: Results) -> Any:
 
 
 def clipping(results: Results) -> Any:
-    """Gradients that explode, and what steps along them do with and without clipping."""
+    """Gradients that explode, and what steps along them do with and without clipping.
+
+    What is out of all bounds is drawn at the upper edge, with its value.
+    """
     records = results.part(CLIPPING_PART)
     figure, ((left, right),) = _figure(1, 2, size=(10, 3.8))
-    for (stretch, record), colour in zip(
-        records.items(), ("#1f77b4", "#ff7f0e", "#d62728"), strict=False
-    ):
+    for place, (stretch, record) in enumerate(records.items()):
+        colour = ("#1f77b4", "#ff7f0e", "#d62728")[place % 3]
         _curve(left, record["before"]["output"], color=colour, label=f"U times {stretch}")
         for how, style in (("free", "--"), ("clipped", "-")):
             losses = [value for value in record[how] if value is not None]
-            steps = [25 * (place + 1) for place in range(len(losses))]
-            right.semilogy(
-                steps, losses, style, marker=".", color=colour, label=f"U times {stretch}, {how}"
-            )
+            steps = [CHUNK * (count + 1) for count in range(len(losses))]
+            label = f"U times {stretch}, {how}"
+            seen = [min(value, _ROOF) for value in losses]
+            right.semilogy(steps, seen, style, marker=".", color=colour, label=label)
+            for step, value in zip(steps, losses, strict=True):
+                if value > _ROOF:
+                    right.plot(step, _ROOF, "^", color=colour)
+                    right.annotate(
+                        f"{value:.0e}", (step, _ROOF), (0, -10 - 10 * place), color=colour,
+                        textcoords="offset points", ha="center", fontsize=7,
+                    )  # fmt: skip
     left.set(title="∂loss/∂h of a simple network", xlabel="k, frames before the last")
     left.set_ylabel("mean norm")
-    right.set(title="loss of plain gradient steps", xlabel="steps")
+    right.set(title="loss of plain gradient steps", xlabel="steps", ylim=(0.1, 2 * _ROOF))
     left.legend(fontsize=7)
     right.legend(fontsize=7)
     return figure
@@ -110,21 +120,22 @@ def cost(results: Results) -> Any:
 
 
 def longer(results: Results) -> Any:
-    """Word error rates against the number of digits in a row."""
+    """Error rates of words and of letters against the number of digits in a row."""
     cells = by_name(results.part("recognition"), RECOGNIZERS)
-    figure, ((axis,),) = _figure(1, 1, size=(7, 4))
-    for cell, records in cells.items():
-        groups = long_groups(records[0])
-        rates = [100 * rate(records, group) for group in groups]
-        axis.plot(list(groups.values()), rates, ".-", color=_COLOURS[cell], label=cell)
     counts = list(long_groups(next(iter(cells.values()))[0]).values())
-    axis.set_xscale("log")
-    axis.set_xticks(counts, [str(count) for count in counts])
-    axis.minorticks_off()
-    axis.axvspan(counts[0], 3, color="#eeeeee", zorder=0)
-    axis.set(title="digits of a speaker never heard", xlabel="digits in a row (grey: trained on)")
-    axis.set(ylabel="WER, %", ylim=(0, None))
-    axis.legend(fontsize=7, ncols=2)
+    figure, (row,) = _figure(1, 2, size=(10, 4.2))
+    for axis, unit, name in zip(row, ("words", "characters"), ("WER", "CER"), strict=True):
+        for cell, records in cells.items():
+            groups = long_groups(records[0])
+            rates = [100 * rate(records, group, unit) for group in groups]
+            axis.plot(list(groups.values()), rates, ".-", color=_COLOURS[cell], label=cell)
+        axis.set_xscale("log")
+        axis.set_xticks(counts, [str(count) for count in counts])
+        axis.minorticks_off()
+        axis.axvspan(counts[0], 3, color="#eeeeee", zorder=0)
+        axis.set(title="digits of a speaker never heard", ylabel=f"{name}, %", ylim=(0, None))
+        axis.set_xlabel("digits in a row (grey: trained on)")
+    row[0].legend(fontsize=7, ncols=2)
     return figure
 
 

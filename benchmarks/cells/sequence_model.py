@@ -12,15 +12,13 @@ import keras
 import numpy as np
 
 from benchmarks.cells.networks import fitted
-from benchmarks.cells.tasks import Task
+from benchmarks.cells.tasks import CHUNK, Task
 from models.bilstm import BiLSTMOptions, Cell, build_bilstm
 from pipelines.fitting import assign
 
 BATCH_SIZE = 32
 LEARNING_RATE = 5e-3
 CLIP_NORM = 1.0
-CHUNK = 25
-"""Steps whose mean loss decides whether the task is learnt."""
 NUM_PARAMETERS = 4_600
 """Of every network on the two tasks: an LSTM of 32 units."""
 

@@ -101,14 +101,18 @@ def expense(results: Results) -> str:
 
 
 def longer(results: Results) -> str:
-    """Word error rates by the number of digits in a row."""
+    """Error rates of words, and then of letters, by the number of digits in a row."""
     cells = by_name(results.part("recognition"), RECOGNIZERS)
     if not cells:
         return ""
     groups = long_groups(_first(cells))
-    lines = _head("cell", *(f"{count}" for count in groups.values()))
+    ends = list(groups)[:: len(groups) - 1] if len(groups) > 1 else list(groups)
+    heads = [f"WER of {count}" for count in groups.values()]
+    lines = _head("cell", *heads, *(f"CER of {groups[group]}" for group in ends))
     for cell, records in cells.items():
-        lines.append(_row(cell, *(_within_text(records, group) for group in groups)))
+        words = [_within_text(records, group) for group in groups]
+        letters = [_within_text(records, group, "characters") for group in ends]
+        lines.append(_row(cell, *words, *letters))
     return "\n".join(lines)
 
 
@@ -221,8 +225,8 @@ def _unit(group: str) -> str:
     return "characters" if group == "read" else "words"
 
 
-def _within_text(records: Sequence[Record], group: str) -> str:
-    unit = _unit(group)
+def _within_text(records: Sequence[Record], group: str, unit: str = "") -> str:
+    unit = unit or _unit(group)
     found = interval(records, group, unit)
     between = f" ({100 * found.low:.1f}–{100 * found.high:.1f})" if found else ""
     return f"{100 * rate(records, group, unit):.1f} %{between}"

@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 NUM_SYMBOLS = 8
+CHUNK = 25
+"""Steps of a training whose mean loss decides whether a task is learnt."""
 
 
 class Task(NamedTuple):
