@@ -251,7 +251,7 @@ def _difference_text(records: Sequence[Record], others: Sequence[Record], group:
     mine, theirs = (
         [rate([one], group, _unit(group)) for one in each] for each in (records, others)
     )
-    is_apart = max(mine) < min(theirs) or max(theirs) < min(mine)
+    is_apart = len(mine) > 1 and (max(mine) < min(theirs) or max(theirs) < min(mine))
     return f"**{text}**" if is_apart and not found.low <= 0 <= found.high else text
 
 
