@@ -16,7 +16,8 @@ _COLOURS = dict(
     zip(
         (*CELLS, BY_LAG, *(name for name in RECOGNIZERS if name not in CELLS)),
         ("#7f7f7f", "#8c564b", "#d62728", "#1f77b4", "#ff7f0e", "#2ca02c", "#17becf", "#bcbd22",
-         "#9467bd", "#000000", "#e377c2", "#ff9896", "#9e1b1b", "#5c0f0f"),
+         "#9467bd", "#000000", "#e377c2", "#ff9896", "#9e1b1b", "#5c0f0f",
+         "#b5b5b5", "#f4a3a3", "#555555"),
         strict=True,
     )
 )  # fmt: skip

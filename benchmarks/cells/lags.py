@@ -13,7 +13,7 @@ TASK_NAMES = ("recall", "adding")
 MAX_FRAMES = {"recall": 300_000, "adding": 500_000}
 """Frames of a row times steps that a training may take: the same for every lag."""
 MAX_STEPS = 3_000
-MAX_SECONDS = 40.0
+MAX_SECONDS = 120.0
 BY_LAG = "lstm, bias by lag"
 _ALIKE = {"depth-gated"}
 """Cells that are an LSTM where there is one layer."""

@@ -1,6 +1,7 @@
 """Networks of every cell with as many parameters as the others."""
 
 import dataclasses
+from typing import NamedTuple
 
 from models.bilstm import BiLSTMOptions, Cell
 
@@ -13,14 +14,31 @@ MEMORYLESS = {"rnn", "gru", "clockwork", "attention"}
 """Those that have an output and no memory beside it."""
 NUM_LAYERS = 2
 DROPOUT = 0.1
-RECOGNIZERS: dict[str, BiLSTMOptions] = {
-    cell: BiLSTMOptions(cell=cell, num_layers=NUM_LAYERS, dropout=DROPOUT) for cell in CELLS
-} | {
-    "lstm, one way": BiLSTMOptions(bidirectional=False, num_layers=NUM_LAYERS, dropout=DROPOUT),
-    "lstm, 4 layers": BiLSTMOptions(num_layers=4, dropout=DROPOUT),
-    "lstm, 4 layers, residual": BiLSTMOptions(num_layers=4, residual=True, dropout=DROPOUT),
+LEARNING_RATE = 4e-3
+
+
+class Recognizer(NamedTuple):
+    """A network that learns speech, and in steps of what size."""
+
+    options: BiLSTMOptions
+    learning_rate: float = LEARNING_RATE
+
+
+def _of_cell(cell: Cell, learning_rate: float = LEARNING_RATE) -> Recognizer:
+    options = BiLSTMOptions(cell=cell, num_layers=NUM_LAYERS, dropout=DROPOUT)
+    return Recognizer(options, learning_rate)
+
+
+_LSTM = BiLSTMOptions(num_layers=NUM_LAYERS, dropout=DROPOUT)
+_SLOW: tuple[Cell, ...] = ("rnn", "lstm", "attention")
+RECOGNIZERS: dict[str, Recognizer] = {
+    **{cell: _of_cell(cell) for cell in CELLS},
+    "lstm, one way": Recognizer(dataclasses.replace(_LSTM, bidirectional=False)),
+    "lstm, 4 layers": Recognizer(dataclasses.replace(_LSTM, num_layers=4)),
+    "lstm, 4 layers, residual": Recognizer(dataclasses.replace(_LSTM, num_layers=4, residual=True)),
+    **{f"{cell}, small steps": _of_cell(cell, LEARNING_RATE / 4) for cell in _SLOW},
 }
-"""By name: networks that learn the same speech, each cell's and then other forms of the LSTM's."""
+"""By name: each cell's, and then other forms of the LSTM's and other rates of learning."""
 TOLERANCE = 0.1
 """How far numbers of parameters may differ from what was asked for: widths are whole numbers."""
 _MOST_UNITS = 4096

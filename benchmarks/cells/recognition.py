@@ -22,7 +22,6 @@ PART = "recognition"
 CORPUS_PART = "speech"
 NUM_PARAMETERS = 100_000
 EPOCHS, QUICK_EPOCHS = 12, 1
-LEARNING_RATE = 4e-3
 
 
 def measure(results: Results, arguments: argparse.Namespace) -> None:
@@ -81,7 +80,7 @@ def describe(speech: Speech) -> Record:
 def options_of(name: str) -> BiLSTMOptions:
     """Returns a network of `RECOGNIZERS`, as wide as its parameters allow."""
     return fitted(
-        RECOGNIZERS[name],
+        RECOGNIZERS[name].options,
         num_parameters=NUM_PARAMETERS,
         num_features=FEATURES.num_features,
         vocab_size=len(VOCABULARY),
@@ -97,6 +96,7 @@ class Engine:
 
     def __init__(self, name: str) -> None:
         self._options = options_of(name)
+        self._learning_rate = RECOGNIZERS[name].learning_rate
         self._trainer: Any = None
         self._start: list[Any] = []
 
@@ -137,7 +137,10 @@ class Engine:
         if self._trainer is None:
             steps = epochs * len(list(_plan(speech, np.random.default_rng(0))))
             training = TrainingOptions(
-                epochs=epochs, learning_rate=LEARNING_RATE, warmup_steps=steps // 10, clip_norm=1.0
+                epochs=epochs,
+                learning_rate=self._learning_rate,
+                warmup_steps=steps // 10,
+                clip_norm=1.0,
             )
             optimizer = build_optimizer(training, total_steps=steps)
             self._trainer = CTCTrainer(network, blank_id=VOCABULARY.blank_id)

@@ -12,6 +12,7 @@ from benchmarks.cells.store import Record, Results
 REFERENCE = "lstm"
 """What the others are compared with."""
 MIB = 2**20
+_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def by_name(records: Mapping[str, Record], names: Iterable[str]) -> dict[str, list[Record]]:
@@ -239,8 +240,19 @@ def _rate_text(records: Sequence[Record], group: str) -> str:
 
 def _spread_text(values: Sequence[float]) -> str:
     """Returns the median, and the lowest and highest where there are several."""
-    between = f" ({min(values):.0e} to {max(values):.0e})" if len(values) > 1 else ""
-    return f"{statistics.median(values):.0e}{between}"
+    between = ""
+    if len(values) > 1:
+        between = f" ({_digit_text(min(values))} to {_digit_text(max(values))})"
+    return f"{_digit_text(statistics.median(values))}{between}"
+
+
+def _digit_text(value: float) -> str:
+    """Returns one digit of a number: 0.05, 3·10⁻⁸."""
+    rounded = f"{value:.0e}"
+    digit, power = rounded.split("e")
+    if -3 <= int(power) <= 3:
+        return f"{float(rounded):g}"
+    return f"{digit}·10{str(int(power)).translate(_RAISED)}"
 
 
 def _difference_text(records: Sequence[Record], others: Sequence[Record], group: str) -> str:
