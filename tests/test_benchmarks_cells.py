@@ -361,7 +361,7 @@ def test_a_page_holds_what_was_measured(page: Path) -> None:
     assert "| 2·10⁻⁵ (2·10⁻¹⁵ to 0.006) | 3·10⁻¹⁰ (3·10⁻³⁰ to 3·10⁻⁵) |" in text
     assert "| rnn | 2·10⁻¹⁵ | 3·10⁻³⁰ | 2·10⁻¹⁵ | 3·10⁻³⁰ |" in text
     assert "| lstm | 2.0 s | 20 | 1,024 MiB |" in text
-    assert "| 200 | 100 ms | 60 s | 200 MiB |" in text
+    assert "| 200 | 100 ms, 60 s, 200 MiB |" in text
     drawn = {path.name for path in (page / "cells").iterdir()}
     assert drawn == {
         *("recognition.svg", "longer.svg", "lags.svg", "gradients.svg", "clipping.svg"),

@@ -157,25 +157,16 @@ def reach(results: Results) -> str:
 
 
 def cost(results: Results) -> str:
-    """Time and memory by length."""
+    """Time of a use and of a training step, and memory, by length."""
     records = results.part("cost")
     if not records:
         return ""
     cells = list(dict.fromkeys(key.partition("/")[0] for key in records))
     lengths = sorted({int(key.partition("/")[2]) for key in records})
-    lines = _head(
-        "frames", *(f"{cell}: {what}" for cell in cells for what in ("use", "training", "memory"))
-    )
+    lines = _head("frames", *cells)
     for length in lengths:
-        parts: list[str] = []
-        for cell in cells:
-            record = records.get(f"{cell}/{length}")
-            parts += ["", "", ""] if record is None else [
-                _time_text(record["use_s"]),
-                _time_text(record["train_s"]),
-                f"{record['bytes'] / MIB:,.0f} MiB",
-            ]  # fmt: skip
-        lines.append(_row(f"{length:,}", *parts))
+        found = [records.get(f"{cell}/{length}") for cell in cells]
+        lines.append(_row(f"{length:,}", *(_cost_text(each) if each else "" for each in found)))
     return "\n".join(lines)
 
 
@@ -279,6 +270,11 @@ def _steps_text(records: Sequence[Record], task: str, lag: int) -> str:
     ended = max(record["steps"] for record in records if not record["solved"])
     text = "no" if ended >= max_steps(task, lag) else f"out of time at {ended}"
     return text + share if solved else text
+
+
+def _cost_text(record: Record) -> str:
+    times = (_time_text(record[key]) for key in ("use_s", "train_s"))
+    return ", ".join((*times, f"{record['bytes'] / MIB:,.0f} MiB"))
 
 
 def _time_text(seconds: float) -> str:
