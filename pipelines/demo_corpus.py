@@ -1,6 +1,5 @@
 """The demo's corpus: warehouse commands spoken by synthetic voices, with the truth beside them."""
 
-import dataclasses
 import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -14,7 +13,8 @@ from asr.audio import SAMPLE_RATE, write_wav
 from asr.errors import OptionsError
 from asr.manifest import Utterance, write_manifest
 from pipelines.progress import Progress
-from pipelines.synthesis import Voice, synthesise
+from pipelines.synthesis import Voice
+from pipelines.synthetic_recordings import record
 
 SPLITS = ("train", "dev", "test")
 SIZES: Mapping[str, int] = {"train": 2000, "dev": 100, "test": 200}
@@ -103,31 +103,6 @@ def phrases(sizes: Mapping[str, int], *, seed: int) -> dict[str, list[str]]:
         seen[phrase(rng)] = None
     texts = iter(seen)
     return {split: [next(texts) for _ in range(size)] for split, size in sizes.items()}
-
-
-def record(text: str, voice: Voice, *, rng: np.random.Generator) -> npt.NDArray[np.float32]:
-    """Returns a voice's recording of a text in a room of its own, at 16 kHz.
-
-    Speed (±12 %), pitch, its range, level (a peak of -26 to -2 dBFS), the silence around the words
-    and the noise under them (15 to 45 dB below, from hiss to rumble) are drawn anew each time.
-
-    Returns:
-        float32 [num_samples], in -1..1.
-    """
-    speech = synthesise(
-        text,
-        dataclasses.replace(
-            voice,
-            rate=round(175 * rng.uniform(0.88, 1.12)),
-            pitch=int(rng.integers(35, 66)),
-            pitch_range=int(rng.integers(30, 71)),
-        ),
-    )
-    before, after = (round(SAMPLE_RATE * seconds) for seconds in rng.uniform(0.05, 0.35, 2))
-    samples = np.pad(speech, (before, after))
-    samples += _noise(samples.size, rng=rng) * _rms(speech) * _gain(-rng.uniform(15, 45))
-    peak = np.float32(np.abs(samples).max())
-    return samples * np.float32(_gain(rng.uniform(-26, -2))) / peak
 
 
 def make_corpus(
@@ -219,20 +194,3 @@ def _number(value: int) -> str:
         return TEENS[value - 10]
     tens, ones = TENS[value // 10 - 2], value % 10
     return f"{tens} {ONES[ones - 1]}" if ones else tens
-
-
-def _noise(num_samples: int, *, rng: np.random.Generator) -> npt.NDArray[np.float32]:
-    """Returns noise of unit power whose spectrum falls by 0 (hiss) to 6 dB an octave (rumble)."""
-    size = 1 << (num_samples - 1).bit_length()  # a length the transform is quick for
-    spectrum = np.fft.rfft(rng.standard_normal(size))
-    spectrum /= np.arange(1, spectrum.size + 1) ** rng.uniform(0, 1)
-    noise = np.fft.irfft(spectrum, size)[:num_samples].astype(np.float32)
-    return noise / _rms(noise)
-
-
-def _rms(samples: npt.NDArray[np.float32]) -> np.float32:
-    return np.sqrt(np.mean(np.square(samples)))
-
-
-def _gain(level_db: float) -> np.float32:
-    return np.float32(10 ** (level_db / 20))

@@ -23,9 +23,10 @@ from asr.transcript import Transcript, Word
 from asr.validation import feasible
 from asr.vocabulary import Vocabulary
 from pipelines import cli, demo, demo_corpus, synthesis
-from pipelines.demo_corpus import SIZES, SPLITS, make_corpus, phrase, phrases, record, voices
+from pipelines.demo_corpus import SIZES, SPLITS, make_corpus, phrase, phrases, voices
 from pipelines.recipe import load_recipe
 from pipelines.synthesis import TIMBRES, Voice
+from pipelines.synthetic_recordings import record
 
 TINY = {"train": 3, "dev": 1, "test": 2}
 ALPHABET = set("abcdefghijklmnopqrstuvwxyz' ")
