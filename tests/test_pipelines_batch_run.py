@@ -18,7 +18,7 @@ from asr.bundle import write_settings
 from asr.vocabulary import Vocabulary
 
 SLOW = pytest.mark.slow
-ROOT = Path(__file__).resolve().parent.parent
+TESTS = Path(__file__).resolve().parent
 
 # A program of its own, which its worker processes import too. What its listener is sure of depends
 # on what it hears at once, as a network's numbers do by a rounding. After so many times that
@@ -26,42 +26,8 @@ ROOT = Path(__file__).resolve().parent.parent
 PROGRAM = """
 import functools, itertools, os, signal, sys
 from pathlib import Path
-from asr.errors import DecodingError
-from asr.text import TextOptions
-from asr.transcript import Transcript, Word
+from listeners import load_listener
 from pipelines import chunks, cli, network
-
-class Listener:
-    text = TextOptions()
-
-    def transcribe_batch(self, recordings):
-        tenths = [round(len(samples) / 1600) for samples in recordings]
-        if 9 in tenths:
-            raise DecodingError("too much")
-        if 8 in tenths and "CRASH" in os.environ:
-            os.kill(os.getpid(), signal.SIGKILL)
-        if 6 in tenths and (once := os.environ.get("CRASH_ONCE")) and not os.path.exists(once):
-            open(once, "w").close()
-            os.kill(os.getpid(), signal.SIGKILL)
-        if 7 in tenths and "FAULT" in os.environ:
-            raise ZeroDivisionError("of the\\nlistener")
-        if wait := os.environ.get("WAIT_FOR"):
-            os.write(2, b"hearing\\n")  # in one piece: threads come here
-            open(wait).read()
-        sure = 1 / (1 + sum(tenths))
-        return [
-            Transcript(
-                text=f"word {n}",
-                words=(Word(text=f"word{n}", start_s=0.0, end_s=n / 10, probability=sure),),
-                duration_s=n / 10, language="en", log_probability=-1.0,
-            )
-            for n in tenths
-        ]
-
-def listener(*_, **__):
-    if "NO_MODEL" in os.environ:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return Listener()
 
 def at_the_disk(left):
     def counted(function):
@@ -88,7 +54,7 @@ if __name__ == "__mp_main__" and signal.SIGINT not in signal.pthread_sigmask(sig
 
 if __name__ == "__main__":
     chunks.MAX_RECORDINGS = 3
-    network.load_recognizer = listener
+    network.load_recognizer = load_listener
     if "KILL_AT" in os.environ:
         at_the_disk(itertools.count(int(os.environ["KILL_AT"]), -1))
     if "FULL_AT" in os.environ:
@@ -120,7 +86,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def environment(place: Path, more: dict[str, str]) -> dict[str, str]:
-    path = os.pathsep.join([str(ROOT), str(place)])
+    path = os.pathsep.join([str(TESTS.parent), str(TESTS), str(place)])
     return {**os.environ, "PYTHONPATH": path, "ASR_MODELS": str(place / "models"), **more}
 
 
@@ -236,7 +202,7 @@ def test_a_worker_that_dies_costs_one_recording(place: Path, out: str) -> None:
     assert lines[1].startswith("  in/a/broken.wav: ")
     assert lines[2] == "  in/b/3.wav: too much"
     assert lines[3].startswith(
-        "  in/b/9.wav: a fault of this program: ZeroDivisionError (program.py:"
+        "  in/b/9.wav: a fault of this program: ZeroDivisionError (listeners.py:"
     )
     assert lines[3].endswith("): of the listener")
     listed = [

@@ -31,53 +31,19 @@ from pipelines.inputs import Recording
 
 Task = partial[Any]
 
-ROOT = Path(__file__).resolve().parent.parent
+TESTS = Path(__file__).resolve().parent
 
 # What its listener is sure of depends on what it hears at once, as a network's numbers do by a
 # rounding. On a node with a gate it says that it hears something, and gets no further; the other
 # node waits for that with its second part.
 PROGRAM = """
 import os, signal, sys
-from asr.errors import DecodingError
-from asr.text import TextOptions
-from asr.transcript import Transcript, Word
+from listeners import load_listener
 from pipelines import chunks, cli, network
-
-class Listener:
-    text = TextOptions()
-    heard = 0
-
-    def transcribe_batch(self, recordings):
-        tenths = [round(len(samples) / 1600) for samples in recordings]
-        self.heard += 1
-        if gate := os.environ.get("GATE"):
-            with open(gate, "w") as file:
-                file.write("hearing")
-            open(gate + ".never").read()
-        if (gate := os.environ.get("SECOND")) and self.heard == 2:
-            open(gate).read()
-        if 9 in tenths:
-            raise DecodingError("too much")
-        if 8 in tenths and "CRASH" in os.environ:
-            os.kill(os.getpid(), signal.SIGKILL)
-        sure = 1 / (1 + sum(tenths))
-        return [
-            Transcript(
-                text=f"word {n}",
-                words=(Word(text=f"word{n}", start_s=0.0, end_s=n / 10, probability=sure),),
-                duration_s=n / 10, language="en", log_probability=-1.0,
-            )
-            for n in tenths
-        ]
-
-def listener(*_, **__):
-    if "NO_MODEL" in os.environ:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return Listener()
 
 if __name__ == "__main__":
     chunks.MAX_RECORDINGS = 3
-    network.load_recognizer = listener
+    network.load_recognizer = load_listener
     sys.exit(cli.main(["transcribe", "--model", "any", *sys.argv[1:]]))
 """
 
@@ -105,7 +71,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def environment(place: Path, more: Mapping[str, str]) -> dict[str, str]:
-    path = os.pathsep.join([str(ROOT), str(place)])
+    path = os.pathsep.join([str(TESTS.parent), str(TESTS), str(place)])
     return {**os.environ, "PYTHONPATH": path, "ASR_MODELS": str(place / "models"), **more}
 
 

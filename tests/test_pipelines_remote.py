@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import folder_store
@@ -16,14 +16,13 @@ import pytest
 from folder_store import objects, put_tree
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from listeners import Listener
 
 from asr.addresses import is_address, joined, without_scheme
 from asr.audio import SAMPLE_RATE, write_wav
 from asr.bundle import write_settings
-from asr.errors import DecodingError, MissingExtraError
+from asr.errors import MissingExtraError
 from asr.manifest import read_manifest, to_json_line
-from asr.text import TextOptions
-from asr.transcript import Transcript, Word
 from asr.vocabulary import Vocabulary
 from pipelines import chunks, cli, network, remote
 from pipelines.inputs import Recording, gather
@@ -33,35 +32,6 @@ ROOT = Path(__file__).resolve().parent.parent
 
 Samples = npt.NDArray[np.float32]
 Command = Callable[..., int]
-
-
-class Listener:
-    """Hears the length of a recording in tenths of a second, surer the less it hears at once."""
-
-    text = TextOptions()
-
-    def __init__(self) -> None:
-        self.num_heard = 0
-
-    def transcribe_batch(self, recordings: Sequence[Samples]) -> list[Transcript]:
-        tenths = [round(10 * len(samples) / SAMPLE_RATE) for samples in recordings]
-        if 9 in tenths:
-            raise DecodingError("too much")
-        self.num_heard += len(tenths)
-        sure = 1 / (1 + sum(tenths))
-        return [
-            Transcript(
-                text=f"word {n}",
-                words=(Word(text=f"word{n}", start_s=0.0, end_s=n / 10, probability=sure),),
-                duration_s=n / 10,
-                language="en",
-                log_probability=-1.0,
-            )
-            for n in tenths
-        ]
-
-    def transcribe_blocks(self, blocks: Iterable[Samples]) -> Transcript:
-        return self.transcribe_batch([np.concatenate(list(blocks))])[0]
 
 
 @pytest.fixture

@@ -46,6 +46,8 @@ from pipelines.training_log import TrainingLog
 
 ROOT = Path(__file__).resolve().parent.parent
 TONES_HZ = {"a": 500, "b": 1200, "c": 2500, "d": 4000}
+PATIENCE_S = 300
+"""After so long something hangs, which is better said than waited for."""
 TIMING = {"speed", "elapsed_s", "waiting_share", "time"}
 
 pytestmark = pytest.mark.skipif(
@@ -485,7 +487,7 @@ def child(words: list[str], speech: Path) -> "subprocess.Popen[str]":
 def wait_for_checkpoints(path: Path, count: int, process: "subprocess.Popen[str]") -> None:
     """Returns once a checkpoint has been written so many times since the call."""
     seen = [version(path)]
-    end = time.monotonic() + 120
+    end = time.monotonic() + PATIENCE_S
     while len(seen) <= count:
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < end
