@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from asr.batch import batches_by_length, pad
 from asr.features import frame_features, num_steps, stack_frames
-from pipelines.augment import add_noise, load_noises, mask_features, narrow_band
+from pipelines.augment import add_noise, colour, load_noises, mask_features, narrow_band
 from pipelines.corpus import Corpus, Example
 from pipelines.feature_store import FeatureStore
 from pipelines.recipe import Recipe
@@ -131,9 +131,12 @@ class BatchMaker:
         # Without a share nothing is drawn: runs of earlier releases go on as they began.
         share = augment.narrow_band_share
         is_narrow = share > 0 and rng.random() < share
-        if not (is_noisy or is_narrow):
+        is_coloured = augment.channel_db > 0
+        if not (is_noisy or is_coloured or is_narrow):
             return None
         speech = load_speech(self._corpus.train[draw.index].utterance, speed=draw.speed)
+        if is_coloured:
+            speech = colour(speech, spread_db=rng.uniform(0, augment.channel_db), rng=rng)
         if is_noisy:
             noise = self._noises[int(rng.integers(len(self._noises)))]
             snr_db = float(rng.uniform(augment.min_snr_db, augment.max_snr_db))

@@ -102,6 +102,8 @@ class AugmentOptions:
         noise_share: Share of utterances that noise is added to.
         min_snr_db: Lowest ratio of speech to noise, in dB; drawn evenly up to `max_snr_db`.
         max_snr_db: Highest ratio.
+        channel_db: Each utterance passes through a random smooth filter, as microphones and rooms
+            are: the largest standard deviation of its gains, in dB; drawn evenly from 0.
         narrow_band_share: Share of utterances that lose all above 4 kHz, as a telephone's do.
     """
 
@@ -115,6 +117,7 @@ class AugmentOptions:
     noise_share: float = 0.5
     min_snr_db: float = 5.0
     max_snr_db: float = 25.0
+    channel_db: float = 0.0
     narrow_band_share: float = 0.0
 
     def __post_init__(self) -> None:
@@ -129,6 +132,7 @@ class AugmentOptions:
         width = self.max_coefficient_mask
         require(width >= 0, "max_coefficient_mask of at least 0", width)
         require(0 <= self.noise_share <= 1, "noise_share in 0..1", self.noise_share)
+        require(0 <= self.channel_db <= 30, "channel_db in 0..30", self.channel_db)
         share = self.narrow_band_share
         require(0 <= share <= 1, "narrow_band_share in 0..1", share)
         require(self.min_snr_db <= self.max_snr_db, "min_snr_db up to max_snr_db", self.min_snr_db)

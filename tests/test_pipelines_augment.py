@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asr.errors import AudioError, OptionsError
-from pipelines.augment import add_noise, load_noises, mask_features, narrow_band
+from pipelines.augment import add_noise, colour, load_noises, mask_features, narrow_band
 from pipelines.recipe import AugmentOptions
 
 
@@ -166,3 +166,36 @@ def test_a_narrow_band_keeps_low_tones_and_the_length(length: int) -> None:
     if length > 1000:
         inside = slice(400, -400)
         np.testing.assert_allclose(narrow[inside], low[inside], atol=0.01)
+
+
+@pytest.mark.parametrize("length", [1, 100, 511, 512, 16000])
+def test_a_colour_of_no_spread_is_none(length: int, rng: np.random.Generator) -> None:
+    speech = rng.normal(0, 0.1, length).astype(np.float32)
+    same = colour(speech, spread_db=0.0, rng=rng)
+    assert same.dtype == np.float32
+    np.testing.assert_allclose(same, speech, atol=1e-4)
+
+
+def test_a_colour_is_a_filter_that_stays_the_same_throughout(rng: np.random.Generator) -> None:
+    speech = rng.normal(0, 0.1, 9000).astype(np.float32)
+    late = np.concatenate([np.zeros(1000, np.float32), speech])
+    one, other = (colour(s, spread_db=8.0, rng=np.random.default_rng(4)) for s in (speech, late))
+    np.testing.assert_allclose(other[1300:], one[300:], atol=1e-5)
+    double = colour(2 * speech, spread_db=8.0, rng=np.random.default_rng(4))
+    np.testing.assert_allclose(double, 2 * one, atol=1e-5)
+    assert not np.allclose(colour(speech, spread_db=8.0, rng=np.random.default_rng(5)), one)
+
+
+def test_gains_spread_as_far_as_asked_and_nothing_moves(rng: np.random.Generator) -> None:
+    click = np.zeros(4096, np.float32)
+    click[2048] = 1.0
+    heard = np.stack([colour(click, spread_db=6.0, rng=rng) for _ in range(300)])
+    levels_db = 20 * np.log10(np.abs(np.fft.rfft(heard)))
+    spread_db = levels_db.std(axis=0)[50:-50]
+    # At a knot the whole of it; half way between two, 1 / sqrt 2.
+    assert 3.5 < spread_db.min() < spread_db.max() < 7.0
+    assert np.median(np.abs(levels_db.mean(axis=0)[50:-50])) < 1.0
+    # The filter's own sound, before the click and after it, is as long as its taps at most.
+    assert np.abs(heard[:, : 2048 - 256]).max() < 1e-6
+    assert np.abs(heard[:, 2048 + 257 :]).max() < 1e-6
+    assert (np.abs(heard).argmax(axis=1) == 2048).mean() > 0.9

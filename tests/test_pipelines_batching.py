@@ -258,6 +258,18 @@ def test_the_share_asked_for_has_a_narrow_band(folder: Path, share: float) -> No
     assert narrow == 20 * share if share in (0, 1) else 4 < narrow < 16
 
 
+def test_every_utterance_has_a_colour_of_its_own(folder: Path) -> None:
+    corpus, store, recipe = real(folder, augment={"channel_db": 6.0})
+    maker = BatchMaker(corpus, store, recipe)
+    draws = [Draw(index=index, speed=1.0) for index in range(2)]
+    batch, again, later = (maker.make(draws, epoch=epoch) for epoch in (0, 0, 1))
+    np.testing.assert_array_equal(batch.features, again.features)
+    assert not np.array_equal(batch.features, later.features)
+    for row, draw in enumerate(draws):
+        plain = store.load(corpus.train[draw.index].utterance)
+        assert not np.allclose(batch.features[row, : len(plain)], plain, atol=0.01)
+
+
 def test_dev_batches_hold_every_utterance_once(folder: Path) -> None:
     corpus, store, recipe = real(folder, batches={"duration_s": 0.8})
     batches = list(dev_batches(corpus, store, recipe))

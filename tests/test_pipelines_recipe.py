@@ -158,6 +158,7 @@ def test_a_value_in_the_place_of_a_table_is_refused(table: str) -> None:
         ("augment", "max_coefficient_mask", -1),
         ("augment", "noise_share", 2),
         ("augment", "narrow_band_share", -0.1),
+        ("augment", "channel_db", -1.0),
         ("augment", "min_snr_db", 26.0),
         ("training", "epochs", 0),
         ("training", "patience", 0),
