@@ -121,8 +121,8 @@ def cost(results: Results) -> Any:
 
 
 def longer(results: Results) -> Any:
-    """Error rates of words and of letters against the number of digits in a row."""
-    cells = by_name(results.part("recognition"), RECOGNIZERS)
+    """Error rates of words and of letters against the number of digits in a row, of every cell."""
+    cells = by_name(results.part("recognition"), CELLS)
     counts = list(long_groups(next(iter(cells.values()))[0]).values())
     figure, (row,) = _figure(1, 2, size=(10, 4.2))
     for axis, unit, name in zip(row, ("words", "characters"), ("WER", "CER"), strict=True):

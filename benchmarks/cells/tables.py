@@ -6,7 +6,7 @@ from typing import Any
 
 from asr.intervals import Interval, bootstrap
 from benchmarks.cells.lags import ENTRIES, LAGS, key_of, max_steps
-from benchmarks.cells.networks import RECOGNIZERS
+from benchmarks.cells.networks import CELLS, RECOGNIZERS
 from benchmarks.cells.store import Record, Results
 
 REFERENCE = "lstm"
@@ -102,8 +102,8 @@ def expense(results: Results) -> str:
 
 
 def longer(results: Results) -> str:
-    """Error rates of words, and then of letters, by the number of digits in a row."""
-    cells = by_name(results.part("recognition"), RECOGNIZERS)
+    """Error rates of words, and then of letters, by the digits in a row, of every cell."""
+    cells = by_name(results.part("recognition"), CELLS)
     if not cells:
         return ""
     groups = long_groups(_first(cells))
