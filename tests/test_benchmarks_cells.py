@@ -311,7 +311,7 @@ def small_results(path: Path) -> Results:
     results.add(
         "gradients", "rnn/0", {when: {"output": state["output"]} for when in ("before", "after")}
     )
-    results.add("clipping", "1.6", {"before": state, "free": [1.0, None], "clipped": [1.0, 0.5]})
+    results.add("clipping", "1.6", {"before": state, "free": [1e13, None], "clipped": [1.0, 0.5]})
     for length in (100, 200):
         record = {"use_s": 0.1, "train_s": 0.3 * length, "bytes": 2**20 * length}
         results.add("cost", f"lstm/{length}", record)
@@ -367,6 +367,7 @@ def test_a_page_holds_what_was_measured(page: Path) -> None:
         *("recognition.svg", "longer.svg", "lags.svg", "gradients.svg", "clipping.svg"),
         *("cost.svg", "results.json"),
     }
+    assert "1e+13" in (page / "cells" / "clipping.svg").read_text(), "out of bounds, with its value"
     kept = json.loads((page / "cells" / "results.json").read_text())
     assert kept == json.loads((page / "mine.json").read_text())
     write_page(Results(page / "mine.json"), page)
