@@ -84,17 +84,15 @@ def colour(speech: Floats, *, spread_db: float, rng: np.random.Generator) -> Flo
     Returns:
         float32 [num_samples] at 16 kHz.
     """
-    from scipy.signal import oaconvolve
-
     hertz = np.fft.rfftfreq(_NUM_TAPS, 1 / SAMPLE_RATE)
     mel = np.log1p(hertz / 700)  # O'Shaughnessy 1987, but for a factor
     knots = np.linspace(0, mel[-1], _NUM_KNOTS)
     gains_db = np.interp(mel, knots, rng.normal(0, spread_db, _NUM_KNOTS))
     # Zero phase, so that nothing moves in time.
     taps = np.roll(np.fft.irfft(10 ** (gains_db / 20)), _NUM_TAPS // 2) * np.hanning(_NUM_TAPS)
-    return np.asarray(oaconvolve(speech, taps, mode="full"), np.float32)[
-        _NUM_TAPS // 2 : _NUM_TAPS // 2 + len(speech)
-    ]
+    size = 1 << (len(speech) + _NUM_TAPS - 1).bit_length()  # long enough not to wrap around
+    heard = np.fft.irfft(np.fft.rfft(speech, size) * np.fft.rfft(taps, size), size)
+    return heard[_NUM_TAPS // 2 :][: len(speech)].astype(np.float32)
 
 
 def narrow_band(speech: Floats) -> Floats:
