@@ -7,10 +7,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from asr.errors import AsrError
-from pipelines.known_texts import add_inputs, utterances_with_texts
-from pipelines.terminal import harmless
-from pipelines.usage import UsageError
+from pipelines.known_texts import Alignments, add_inputs, utterances_with_texts
+from pipelines.usage import UsageError, refuse_existing
 
 if TYPE_CHECKING:
     from asr.manifest import Utterance
@@ -42,7 +40,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EXAMPLES
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     add_inputs(parser)
-    parser.add_argument("--model", required=True, help="a model's name, its folder, or a run's")
     parser.add_argument(
         "--format", choices=("json", "ctm", "textgrid"), default="json", help="default: json"
     )
@@ -72,33 +69,16 @@ def run(arguments: argparse.Namespace) -> int:
         raise UsageError("--character-times: expected --format json or textgrid, received ctm")
     utterances = utterances_with_texts(arguments.input, arguments.text, arguments.root)
     output = _output(arguments, utterances)
-    from asr.alignment import align
-    from pipelines.choices import Choices
-    from pipelines.network import load_recognizer
-    from pipelines.progress import Progress
-    from pipelines.speech import load_speech
-
-    # A text that is known needs no search for it, and no language model.
-    recognizer = load_recognizer(arguments.model, choices=Choices(method="greedy"))
-    failures: list[str] = []
-    with Progress(
-        len(utterances), unit="recordings", label="aligning", quiet=arguments.quiet
-    ) as progress:
-        for item in utterances:
-            found = None
-            try:
-                found = align(recognizer, load_speech(item), item.text or "")
-            except AsrError as error:
-                failures.append(f"{item.id}: {error}")
-            output.add(item, found)
-            progress.advance()
-    if len(failures) < len(utterances):
+    alignments = Alignments(utterances, arguments.model, label="aligning", quiet=arguments.quiet)
+    for item, found in alignments:
+        output.add(item, found)
+    num_found = len(utterances) - len(alignments.failures)
+    if num_found:
         output.finish()
-    for failure in failures:
-        print(f"asr: not aligned: {harmless(failure)}", file=sys.stderr)
-    if len(failures) == len(utterances):
+    alignments.tell_failures()
+    if not num_found:
         print("asr: nothing was aligned, and nothing written", file=sys.stderr)
-    return 1 if failures else 0
+    return 1 if alignments.failures else 0
 
 
 class _Lines:
@@ -173,9 +153,7 @@ def _output(arguments: argparse.Namespace, utterances: "Sequence[Utterance]") ->
         targets = [path / f"{name}.TextGrid" for name in names]
     else:
         targets = [path] if path else []
-    there = [target for target in targets if target.exists()]
-    if there and not arguments.overwrite:
-        raise UsageError(f"{there[0]} is there already; --overwrite replaces it")
+    refuse_existing(*targets, overwrite=arguments.overwrite)
     if arguments.format == "textgrid" and path:
         return _Grids(targets, characters=characters)
     return _Lines(arguments.format, path, characters=characters)

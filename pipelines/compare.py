@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipelines.pairing import add_scoring_arguments, pair, speakers_of, text_options
-from pipelines.usage import UsageError
+from pipelines.usage import UsageError, refuse_existing
 
 if TYPE_CHECKING:
     from asr.intervals import Interval
@@ -72,8 +72,7 @@ def run(arguments: argparse.Namespace) -> int:
     if len(arguments.hypotheses) < 2:
         raise UsageError("expected the transcripts of two recognizers at least, received one")
     output = arguments.output
-    if output is not None and output.exists() and not arguments.overwrite:
-        raise UsageError(f"{output} is there already; --overwrite replaces it")
+    refuse_existing(output, overwrite=arguments.overwrite)
     contest = _read(arguments)
     print("\n".join(table(contest)))
     if output is not None:

@@ -3,15 +3,13 @@
 import argparse
 import dataclasses
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
-from asr.errors import AsrError
 from asr.manifest import Utterance, write_manifest
 from asr.pieces import Piece, PieceOptions, cut
-from pipelines.known_texts import add_inputs, utterances_with_texts
-from pipelines.terminal import harmless
-from pipelines.usage import UsageError
+from pipelines.known_texts import Alignments, add_inputs, utterances_with_texts
+from pipelines.usage import UsageError, refuse_existing
 
 DESCRIPTION = """\
 Cuts recordings whose texts are known into short utterances to train on. A model
@@ -40,7 +38,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EXAMPLES
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     add_inputs(parser)
-    parser.add_argument("--model", required=True, help="a model's name, its folder, or a run's")
     parser.add_argument(
         "-o", "--output", type=Path, metavar="FILE", required=True, help="the manifest to write"
     )
@@ -102,12 +99,11 @@ def run(arguments: argparse.Namespace) -> int:
     """
     options = _options(arguments)
     output: Path = arguments.output
-    if output.exists() and not arguments.overwrite:
-        raise UsageError(f"{output} is there already; --overwrite replaces it")
+    refuse_existing(output, overwrite=arguments.overwrite)
     utterances = utterances_with_texts(arguments.input, arguments.text, arguments.root)
-    pieces, failures, num_left_out = _cut_all(utterances, arguments, options)
-    for failure in failures:
-        print(f"asr: not aligned: {harmless(failure)}", file=sys.stderr)
+    alignments = Alignments(utterances, arguments.model, label="cutting", quiet=arguments.quiet)
+    pieces, num_left_out = _cut_all(alignments, options)
+    alignments.tell_failures()
     if not pieces:
         print("asr: nothing could be cut, and nothing is written", file=sys.stderr)
         return 1
@@ -118,41 +114,23 @@ def run(arguments: argparse.Namespace) -> int:
         f"{output}: {len(pieces):,} utterances, {hours:.2f} h, of {len(utterances):,} recordings; "
         f"{num_left_out:,} left out as too short or too unsure"
     )
-    return 1 if failures else 0
+    return 1 if alignments.failures else 0
 
 
-def _cut_all(
-    utterances: Sequence[Utterance], arguments: argparse.Namespace, options: PieceOptions
-) -> tuple[list[Utterance], list[str], int]:
-    """Returns the pieces of all recordings, what failed, and how many pieces were left out."""
+def _cut_all(alignments: Alignments, options: PieceOptions) -> tuple[list[Utterance], int]:
+    """Returns the pieces of all recordings, and how many were left out."""
     import numpy as np
 
-    from asr.alignment import align
-    from pipelines.choices import Choices
-    from pipelines.network import load_recognizer
-    from pipelines.progress import Progress
-    from pipelines.speech import load_speech
-
-    # A text that is known needs no search for it, and no language model.
-    recognizer = load_recognizer(arguments.model, choices=Choices(method="greedy"))
     pieces: list[Utterance] = []
-    failures: list[str] = []
     num_left_out = 0
-    with Progress(
-        len(utterances), unit="recordings", label="cutting", quiet=arguments.quiet
-    ) as progress:
-        for number, item in enumerate(utterances):
-            try:
-                said = align(recognizer, load_speech(item), item.text or "")
-            except AsrError as error:
-                failures.append(f"{item.id}: {error}")
-            else:
-                rng = np.random.default_rng([options.seed, number])
-                found, left_out = cut(said.words, said.duration_s, options, rng=rng)
-                pieces += _utterances(item, found)
-                num_left_out += left_out
-            progress.advance()
-    return pieces, failures, num_left_out
+    for number, (item, said) in enumerate(alignments):
+        if said is None:
+            continue
+        rng = np.random.default_rng([options.seed, number])
+        found, left_out = cut(said.words, said.duration_s, options, rng=rng)
+        pieces += _utterances(item, found)
+        num_left_out += left_out
+    return pieces, num_left_out
 
 
 def _utterances(item: Utterance, pieces: Iterable[Piece]) -> list[Utterance]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from asr.errors import LanguageModelError, OptionsError
 from pipelines.progress import Progress
-from pipelines.usage import UsageError
+from pipelines.usage import UsageError, refuse_existing
 
 if TYPE_CHECKING:
     from asr.lm import EstimationOptions, NgramModel
@@ -143,9 +143,7 @@ def _check(arguments: argparse.Namespace) -> None:
     outputs = [path for path in (arguments.output, arguments.arpa) if path is not None]
     if not outputs and arguments.heldout is None:
         raise UsageError("expected somewhere to write to: -o, --arpa, or --heldout to only score")
-    for path in outputs:
-        if path.exists() and not arguments.overwrite:
-            raise UsageError(f"{path} is there already; --overwrite replaces it")
+    refuse_existing(*outputs, overwrite=arguments.overwrite)
     if len(set(outputs)) < len(outputs):
         raise UsageError(f"expected two different files, received {outputs[0]} twice")
     given = [name for name in _SETTINGS if getattr(arguments, name) is not None]

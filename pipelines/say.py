@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from asr.options import require
-from pipelines.usage import UsageError
+from pipelines.usage import UsageError, refuse_existing
 
 if TYPE_CHECKING:
     from asr.manifest import Utterance
@@ -82,8 +82,7 @@ def run(arguments: argparse.Namespace) -> int:
     texts = _texts(arguments.texts)
     folder: Path = arguments.output
     manifest = folder / "train.jsonl"
-    if manifest.exists() and not arguments.overwrite:
-        raise UsageError(f"{manifest} is there already; --overwrite replaces it")
+    refuse_existing(manifest, overwrite=arguments.overwrite)
     require(0 <= arguments.trimmed <= 1, "a share of 0 to 1 trimmed", arguments.trimmed)
     require_espeak()
     voices = some_voices(arguments.voices, seed=arguments.seed)

@@ -8,7 +8,7 @@ from typing import Any
 
 from asr.errors import MissingExtraError, OptionsError
 from pipelines.baseline import METRICS_FILE, read_metrics
-from pipelines.usage import UsageError
+from pipelines.usage import refuse_existing
 
 EPILOG = """\
 examples:
@@ -61,8 +61,7 @@ def run(arguments: argparse.Namespace) -> int:
         AsrError: A report cannot be read.
     """
     output = arguments.output
-    if output is not None and output.exists() and not arguments.overwrite:
-        raise UsageError(f"{output} is there already; --overwrite replaces it")
+    refuse_existing(output, overwrite=arguments.overwrite)
     points = trend([path / METRICS_FILE if path.is_dir() else path for path in arguments.reports])
     print("\n".join(table(points)))
     if output is not None:

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from pipelines.usage import UsageError
+from pipelines.usage import UsageError, refuse_existing
 
 DESCRIPTION = """\
 Searches the settings of decoding under which a model makes the fewest word
@@ -131,5 +131,4 @@ def _check(arguments: argparse.Namespace) -> None:
     surface = arguments.surface
     if surface and surface.suffix not in (".csv", ".json"):
         raise UsageError(f"--surface: expected a .csv or .json file, received {surface}")
-    if surface and surface.exists() and not arguments.overwrite:
-        raise UsageError(f"{surface} is there already; --overwrite replaces it")
+    refuse_existing(surface, overwrite=arguments.overwrite)

@@ -44,19 +44,26 @@ class Listener:
         _crash(tenths)
         self.num_heard += len(tenths)
         sure = 1 / (1 + sum(tenths))
-        return [
-            Transcript(
-                text=f"word {n}",
-                words=(Word(text=f"word{n}", start_s=0.0, end_s=n / 10, probability=sure),),
-                duration_s=n / 10,
-                language="en",
-                log_probability=-1.0,
-            )
-            for n in tenths
-        ]
+        return [self.heard(len(samples), sure) for samples in recordings]
 
     def transcribe_blocks(self, blocks: Iterable[Samples]) -> Transcript:
         return self.transcribe_batch([np.concatenate(list(blocks))])[0]
+
+    def heard(self, num_samples: int, sure: float) -> Transcript:
+        tenths = round(10 * num_samples / SAMPLE_RATE)
+        return transcript(f"word {tenths}", f"word{tenths}", tenths / 10, probability=sure)
+
+
+def transcript(
+    text: str, word: str, duration_s: float, probability: float | None = None
+) -> Transcript:
+    return Transcript(
+        text=text,
+        words=(Word(text=word, start_s=0.0, end_s=duration_s, probability=probability),),
+        duration_s=duration_s,
+        language="en",
+        log_probability=-1.0,
+    )
 
 
 def load_listener(*_: object, **__: object) -> Listener:

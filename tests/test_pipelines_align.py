@@ -4,40 +4,20 @@ import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pytest
+from linear_model import MODEL
 
 from asr.alignment import align
 from asr.audio import SAMPLE_RATE, load_audio, write_wav
 from asr.confidence import Calibration
-from asr.decoding import DecodingOptions
-from asr.features import FeatureOptions
 from asr.hypotheses import read_transcripts
-from asr.recognizer import Recognizer
-from asr.text import TextOptions
 from asr.textgrid import to_textgrid
-from asr.vocabulary import Vocabulary
 from pipelines import cli
 
-LETTERS = Vocabulary.from_characters(" abc")
 Command = Callable[..., int]
-
-
-def linear(features: Any, lengths: Any) -> Any:
-    weights = np.random.default_rng(5).normal(size=(features.shape[-1], len(LETTERS)))
-    return (features @ weights).astype(np.float32), lengths
-
-
-MODEL = Recognizer(
-    features=FeatureOptions(),
-    text=TextOptions(language="en"),
-    vocabulary=LETTERS,
-    decoding=DecodingOptions(),
-    network=linear,
-)
 
 
 @pytest.fixture

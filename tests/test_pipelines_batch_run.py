@@ -10,15 +10,10 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import numpy as np
 import pytest
-
-from asr.audio import SAMPLE_RATE, write_wav
-from asr.bundle import write_settings
-from asr.vocabulary import Vocabulary
+from places import environment, make_place
 
 SLOW = pytest.mark.slow
-TESTS = Path(__file__).resolve().parent
 
 # A program of its own, which its worker processes import too. What its listener is sure of depends
 # on what it hears at once, as a network's numbers do by a rounding. After so many times that
@@ -67,27 +62,12 @@ if __name__ == "__main__":
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the program, a model, recordings, and a list of them."""
     folder = tmp_path_factory.mktemp("place")
-    (folder / "program.py").write_text(PROGRAM)
-    recipe = {"features": {}, "text": {"language": "en"}}
-    write_settings(
-        folder / "models/any", recipe=recipe, vocabulary=Vocabulary.from_characters(" ab"), card=""
-    )
-    rng = np.random.default_rng(3)
-    lines = []
-    for n, tenths in enumerate([1, 2, 3, 9, 4, 5, 6, 1, 2, 7, 4, 5, 8, 1, 2, 3, 4]):
-        path = folder / f"in/{'ab'[n % 2]}/{n}.wav"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_wav(path, rng.uniform(-0.1, 0.1, SAMPLE_RATE * tenths // 10).astype(np.float32))
-        record = {"audio_filepath": str(path), "duration": tenths / 10, "text": f"word {tenths}"}
-        lines.append(json.dumps(record))
-    (folder / "in/a/broken.wav").write_bytes(b"RIFF")
-    (folder / "in.jsonl").write_text("".join(f"{line}\n" for line in lines))
+    records = [
+        {"audio_filepath": str(folder / name), "duration": n / 10, "text": f"word {n}"}
+        for name, n in make_place(folder, PROGRAM).items()
+    ]
+    (folder / "in.jsonl").write_text("".join(f"{json.dumps(one)}\n" for one in records))
     return folder
-
-
-def environment(place: Path, more: dict[str, str]) -> dict[str, str]:
-    path = os.pathsep.join([str(TESTS.parent), str(TESTS), str(place)])
-    return {**os.environ, "PYTHONPATH": path, "ASR_MODELS": str(place / "models"), **more}
 
 
 def command(place: Path, words: Sequence[str]) -> list[str]:

@@ -7,31 +7,27 @@ import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any, cast
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from places import environment, make_place
 from ray_cluster import cluster
 
-from asr.audio import SAMPLE_RATE, write_wav
-from asr.bundle import write_settings
 from asr.errors import AsrError
 from asr.manifest import Utterance
-from asr.vocabulary import Vocabulary
 from pipelines import cli, ray_engine
 from pipelines.hearing import Heard, Job
 from pipelines.inputs import Recording
 
 Task = partial[Any]
 
-TESTS = Path(__file__).resolve().parent
 
 # What its listener is sure of depends on what it hears at once, as a network's numbers do by a
 # rounding. On a node with a gate it says that it hears something, and gets no further; the other
@@ -52,27 +48,12 @@ if __name__ == "__main__":
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the program, a model and recordings."""
     folder = tmp_path_factory.mktemp("place")
-    (folder / "program.py").write_text(PROGRAM)
-    recipe = {"features": {}, "text": {"language": "en"}}
-    write_settings(
-        folder / "models/any", recipe=recipe, vocabulary=Vocabulary.from_characters(" ab"), card=""
-    )
-    rng = np.random.default_rng(3)
-    lines = []
-    for n, tenths in enumerate([1, 2, 3, 9, 4, 5, 6, 1, 2, 7, 4, 5, 8, 1, 2, 3, 4]):
-        path = folder / f"in/{'ab'[n % 2]}/{n}.wav"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_wav(path, rng.uniform(-0.1, 0.1, SAMPLE_RATE * tenths // 10).astype(np.float32))
-        line = {"audio_filepath": f"in/{'ab'[n % 2]}/{n}.wav", "text": f"word {tenths}", "take": n}
-        lines.append(json.dumps(line))
-    (folder / "in/a/broken.wav").write_bytes(b"RIFF")
-    (folder / "in.jsonl").write_text("".join(f"{line}\n" for line in lines))
+    records = [
+        {"audio_filepath": name, "text": f"word {tenths}", "take": take}
+        for take, (name, tenths) in enumerate(make_place(folder, PROGRAM).items())
+    ]
+    (folder / "in.jsonl").write_text("".join(f"{json.dumps(one)}\n" for one in records))
     return folder
-
-
-def environment(place: Path, more: Mapping[str, str]) -> dict[str, str]:
-    path = os.pathsep.join([str(TESTS.parent), str(TESTS), str(place)])
-    return {**os.environ, "PYTHONPATH": path, "ASR_MODELS": str(place / "models"), **more}
 
 
 @contextmanager

@@ -11,17 +11,12 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import numpy as np
+import places
 import pytest
 from folder_store import objects, put_tree
 from ray_cluster import cluster
 
-from asr.audio import SAMPLE_RATE, write_wav
-from asr.bundle import write_settings
-from asr.vocabulary import Vocabulary
-
 SLOW = pytest.mark.slow
-TESTS = Path(__file__).resolve().parent
 
 # A program of its own, which its worker processes import too. What its listener is sure of depends
 # on what it hears at once, as a network's numbers do by a rounding. After so many times that
@@ -47,29 +42,17 @@ if __name__ == "__main__":
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A folder with the program, a model, and a store with recordings and a list of them."""
     folder = tmp_path_factory.mktemp("place")
-    (folder / "program.py").write_text(PROGRAM)
+    lengths = places.make_place(folder, PROGRAM)
     # As fsspec finds file systems that others have installed, in every process.
     (folder / "store-1.dist-info").mkdir()
     (folder / "store-1.dist-info/METADATA").write_text("Metadata-Version: 2.1\nName: store\n")
     (folder / "store-1.dist-info/entry_points.txt").write_text(
         "[fsspec.specs]\nstore = folder_store:FolderStore\n"
     )
-    recipe = {"features": {}, "text": {"language": "en"}}
-    write_settings(
-        folder / "models/any", recipe=recipe, vocabulary=Vocabulary.from_characters(" ab"), card=""
-    )
     (folder / "tmp").mkdir()
-    rng = np.random.default_rng(3)
-    lines = []
-    for n, tenths in enumerate([1, 2, 3, 9, 4, 5, 6, 1, 2, 7, 4, 5, 8, 1, 2, 3, 4]):
-        path = folder / f"in/{'ab'[n % 2]}/{n}.wav"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_wav(path, rng.uniform(-0.1, 0.1, SAMPLE_RATE * tenths // 10).astype(np.float32))
-        line = {"audio_filepath": f"in/{'ab'[n % 2]}/{n}.wav", "text": f"word {tenths}"}
-        lines.append(json.dumps(line))
-    (folder / "in/a/broken.wav").write_bytes(b"RIFF")
     (folder / "list").mkdir()
-    (folder / "list/in.jsonl").write_text("".join(f"{line}\n" for line in lines))
+    records = [{"audio_filepath": name, "text": f"word {n}"} for name, n in lengths.items()]
+    (folder / "list/in.jsonl").write_text("".join(f"{json.dumps(one)}\n" for one in records))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("STORE", str(folder / "store"))
         put_tree(folder / "in", "bucket/in")
@@ -90,15 +73,8 @@ def clean(place: Path) -> Iterator[None]:
 
 
 def environment(place: Path, more: dict[str, str]) -> dict[str, str]:
-    path = os.pathsep.join([str(TESTS.parent), str(TESTS), str(place)])
-    return {
-        **os.environ,
-        "PYTHONPATH": path,
-        "ASR_MODELS": str(place / "models"),
-        "STORE": str(place / "store"),
-        "TMPDIR": str(place / "tmp"),
-        **more,
-    }
+    own = {"STORE": str(place / "store"), "TMPDIR": str(place / "tmp")}
+    return places.environment(place, own | more)
 
 
 def command(place: Path, words: Sequence[str]) -> list[str]:

@@ -4,19 +4,18 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import listeners
 import numpy as np
 import numpy.typing as npt
 import pytest
 
 from asr.audio import SAMPLE_RATE, write_wav
 from asr.bundle import write_settings
-from asr.errors import DecodingError
 from asr.hypotheses import read_hypotheses
 from asr.manifest import read_manifest
-from asr.text import TextOptions
 from asr.transcript import Alternative, Character, Transcript, Word
 from asr.vocabulary import Vocabulary
 from pipelines import cli, network
@@ -28,28 +27,13 @@ Command = Callable[..., int]
 WORDS = {1: "one", 2: "two", 3: "three", 4: "", 5: "né d'oc"}
 
 
-class Listener:
+class Listener(listeners.Listener):
     """Hears the length of a recording, in tenths of a second; 9 of them are too much for it."""
 
-    text = TextOptions()
-
-    def transcribe_batch(self, recordings: Sequence[Samples]) -> list[Transcript]:
-        tenths = [round(10 * len(samples) / SAMPLE_RATE) for samples in recordings]
-        if 9 in tenths:
-            raise DecodingError("too much")
-        return [
-            Transcript(
-                text=WORDS[n],
-                words=(Word(text=WORDS[n], start_s=0.0, end_s=n / 10),),
-                duration_s=n / 10,
-                language="en",
-                log_probability=-1.0,
-            )
-            for n in tenths
-        ]
-
-    def transcribe_blocks(self, blocks: Iterable[Samples]) -> Transcript:
-        return self.transcribe_batch([np.concatenate(list(blocks))])[0]
+    def heard(self, num_samples: int, sure: float) -> Transcript:
+        del sure
+        tenths = round(10 * num_samples / SAMPLE_RATE)
+        return listeners.transcript(WORDS[tenths], WORDS[tenths], tenths / 10)
 
 
 @pytest.fixture(scope="module")
