@@ -16,6 +16,7 @@ from asr.decoding import (
     Lexicon,
     check_parts,
     decode,
+    less_priors,
     n_best,
 )
 from asr.errors import DecodingError, VocabularyError
@@ -36,7 +37,8 @@ class Decoder:
     Raises:
         DecodingError: There is a language model, or are hotwords, and the method is not `beam`; a
             closed vocabulary and no language model; a language model that is not laid out as
-            arrays, as KenLM's are; or a hotword's weight is not above 0.
+            arrays, as KenLM's are; a hotword's weight is not above 0; or there are priors of
+            another number of tokens than the vocabulary's.
         VocabularyError: The vocabulary cannot spell some of the options' words or of the hotwords;
             they are named.
         MissingExtraError: There are words to be spelt in subwords, and the extra `subwords` is not
@@ -55,6 +57,13 @@ class Decoder:
         self._lexicon = lexicon_of(options.words, vocabulary) if options.words else None
         self._fusion = _fusion_of(options, vocabulary, language_model, hotwords or {})
         check_parts(options, self._lexicon, self._fusion)
+        knows_more = language_model is not None or bool(options.words)
+        self._prior_scale = options.prior_scale if knows_more and options.method == "beam" else 0.0
+        if self._prior_scale and len(options.token_log_priors) != len(vocabulary):
+            raise DecodingError(
+                f"expected token_log_priors of the vocabulary's {len(vocabulary)} tokens, received "
+                f"{len(options.token_log_priors)}; asr tune measures them"
+            )
 
     def __call__(self, log_probs: npt.ArrayLike) -> Hypothesis:
         """Decodes one utterance.
@@ -69,7 +78,7 @@ class Decoder:
             DecodingError: The input is not log-probabilities.
         """
         return decode(
-            log_probs,
+            self._less_priors(log_probs),
             self._options,
             blank_id=self._blank_id,
             lexicon=self._lexicon,
@@ -103,21 +112,28 @@ class Decoder:
 
         Returns:
             Different texts, the one of the highest `score` first. `log_probability` is the
-            network's (the acoustic score), `lm_log_probability` the language model's, and `score`
-            the first with all that was fused, weighted.
+            network's (the acoustic score) without the priors, if the options take them out,
+            `lm_log_probability` the language model's, and `score` the first with all that was
+            fused, weighted.
 
         Raises:
             DecodingError: The input is not log-probabilities, the method is not `beam`, or there
                 cannot be so many.
         """
         return n_best(
-            log_probs,
+            self._less_priors(log_probs),
             self._options,
             blank_id=self._blank_id,
             count=count,
             lexicon=self._lexicon,
             fusion=self._fusion,
         )
+
+    def _less_priors(self, log_probs: npt.ArrayLike) -> npt.ArrayLike:
+        if not self._prior_scale:
+            return log_probs
+        priors = self._options.token_log_priors
+        return less_priors(log_probs, priors, scale=self._prior_scale)
 
 
 def lexicon_of(words: tuple[str, ...], vocabulary: Vocabulary) -> Lexicon:

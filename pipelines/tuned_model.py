@@ -98,6 +98,7 @@ def write_surface(path: Path, search: Search) -> None:
             "beam_width": one.options.beam_width,
             "alpha": one.options.alpha,
             "beta": one.options.beta,
+            "prior_scale": one.options.prior_scale,
             "wer": one.wer,
             "errors": one.num_errors,
             "decoding_s": round(one.decoding_s, 3),

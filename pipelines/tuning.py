@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from asr.audio import SAMPLE_RATE
 from asr.cores import available_cores
 from asr.decoder import Decoder
-from asr.decoding import DecodingOptions, Hypothesis, LanguageModel
+from asr.decoding import DecodingOptions, Hypothesis, LanguageModel, token_log_priors
 from asr.manifest import Utterance
 from asr.passages import cut_log_probs
 from asr.recognizer import Floats, Recognizer
@@ -27,10 +27,17 @@ from pipelines.speech import load_speech
 
 COARSE_ALPHAS = (0.2, 0.5, 0.8, 1.1)
 COARSE_BETAS = (0.0, 1.0, 2.0, 3.0)
+COARSE_PRIOR_SCALES = (0.0, 0.4, 0.8)
 COARSE_WIDTH = 32
 WIDTHS = (8, 16, 32, 64, 128)
 MAX_WIDTH = 1024
 """Beams are doubled beyond `WIDTHS` up to here, as long as that makes fewer errors."""
+_NEIGHBOURS = (
+    *itertools.product((-1, 0, 1), (-1, 0, 1), (0,)),
+    # Without the network's own prior of letters the language model's words are to count for more.
+    *((a, 0, c) for a, c in itertools.product((-1, 0, 1), (-1, 1))),
+)
+"""Steps of alpha, beta and the priors' scale around the best point."""
 _REFINED = 2
 """How often the steps of the grid are halved around its best point."""
 _MAX_MOVES = 8
@@ -145,6 +152,7 @@ class Search:
         options: The settings that are not searched.
         language_model: What alpha and beta are for; None leaves both out of the search.
         quiet: Show no progress.
+        priors: Natural logarithm of each token's mean probability over the speech.
         trials: What was tried.
         hypotheses: Of the setting tried last, by id.
     """
@@ -155,7 +163,13 @@ class Search:
     options: DecodingOptions
     language_model: LanguageModel | None = None
     quiet: bool = False
+    priors: tuple[float, ...] = field(init=False)
     trials: dict[DecodingOptions, Trial] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        rows = itertools.chain.from_iterable(self.speech.passages.values())
+        priors = token_log_priors(rows, vocab_size=len(self.vocabulary))
+        self.priors = tuple(priors.round(4).tolist())  # what can be read in a recipe
 
     @property
     def num_words(self) -> int:
@@ -189,8 +203,8 @@ class Search:
         if not self.options.words:
             self.attempt([self._with(method="greedy")], label="greedy")
         if self.language_model is not None:
-            coarse = itertools.product(COARSE_ALPHAS, COARSE_BETAS)
-            self.attempt([self._weighted(*pair) for pair in coarse], label="coarse grid")
+            coarse = itertools.product(COARSE_ALPHAS, COARSE_BETAS, COARSE_PRIOR_SCALES)
+            self.attempt([self._weighted(*point) for point in coarse], label="coarse grid")
             self._refine()
         found = self._beams()[0].options if self._beams() else self._with(method="beam")
         widths = [dataclasses.replace(found, beam_width=width) for width in WIDTHS]
@@ -257,15 +271,14 @@ class Search:
     def _refine(self) -> None:
         step_alpha = COARSE_ALPHAS[1] - COARSE_ALPHAS[0]
         step_beta = COARSE_BETAS[1] - COARSE_BETAS[0]
+        step_prior = COARSE_PRIOR_SCALES[1] - COARSE_PRIOR_SCALES[0]
         for _ in range(_REFINED):
-            step_alpha, step_beta = step_alpha / 2, step_beta / 2
+            step_alpha, step_beta, step_prior = step_alpha / 2, step_beta / 2, step_prior / 2
+            steps = [(a * step_alpha, b * step_beta, c * step_prior) for a, b, c in _NEIGHBOURS]
             for _ in range(_MAX_MOVES):
                 best = self._beams()[0].options
-                steps = itertools.product(
-                    (-step_alpha, 0.0, step_alpha), (-step_beta, 0, step_beta)
-                )
-                near = [(best.alpha + a, best.beta + b) for a, b in steps]
-                self.attempt([self._weighted(*pair) for pair in near], label="refining")
+                near = [(best.alpha + a, best.beta + b, best.prior_scale + c) for a, b, c in steps]
+                self.attempt([self._weighted(*point) for point in near], label="refining")
                 if self._beams()[0].options == best:
                     break
 
@@ -278,13 +291,16 @@ class Search:
         found = [one for one in self.trials.values() if one.options.method == "beam"]
         return sorted(found, key=lambda one: (one.num_errors, one.options.beam_width))
 
-    def _weighted(self, alpha: float, beta: float) -> DecodingOptions:
+    def _weighted(self, alpha: float, beta: float, prior_scale: float) -> DecodingOptions:
         # Rounded, so that one point reached in two ways is one.
+        prior_scale = round(min(max(prior_scale, 0.0), 1.0), 4)
         return self._with(
             method="beam",
             beam_width=COARSE_WIDTH,
             alpha=round(max(alpha, 0.0), 4),
             beta=round(beta, 4),
+            prior_scale=prior_scale,
+            token_log_priors=self.priors if prior_scale else (),
         )
 
     def _with(self, **changes: object) -> DecodingOptions:

@@ -70,26 +70,43 @@ def described(search: Search, trial: Trial) -> str:
     width = f"beam width {options.beam_width}"
     if search.language_model is None:
         return width
-    return f"alpha {options.alpha:g}, beta {options.beta:g}, {width}"
+    priors = f"prior scale {options.prior_scale:g}, " if options.prior_scale else ""
+    return f"alpha {options.alpha:g}, beta {options.beta:g}, {priors}{width}"
 
 
 def _surface(search: Search) -> Iterator[str]:
-    """Yields the WER of every alpha (rows) and beta (columns) at the grid's beam width."""
-    points = {
-        (one.options.alpha, one.options.beta): one
+    """Yields the WER of every alpha (rows) and beta (columns) at the grid's beam width.
+
+    Of the scales of the network's priors each has one WER, its best, and the best has the table.
+    """
+    grid = [
+        one
         for one in search.trials.values()
         if one.options.method == "beam" and one.options.beam_width == tuning.COARSE_WIDTH
-    }
-    if search.language_model is None or not points:
+    ]
+    if search.language_model is None or not grid:
         return
-    best = min(points.values(), key=lambda one: one.num_errors)
+    best = min(grid, key=lambda one: one.num_errors)
+    scales = sorted({one.options.prior_scale for one in grid})
+    lowest = [min(one.wer for one in grid if one.options.prior_scale == at) for at in scales]
+    yield "  prior scale   " + "".join(f"{scale:>8g}" for scale in scales)
+    yield "  lowest WER    " + "".join(f"{100 * wer:>8.2f}" for wer in lowest)
+    points = {
+        (one.options.alpha, one.options.beta): one
+        for one in grid
+        if one.options.prior_scale == best.options.prior_scale
+    }
     alphas, betas = (sorted({pair[n] for pair in points}) for n in (0, 1))
-    yield f"beam width {tuning.COARSE_WIDTH}; * is the best"
+    yield f"beam width {tuning.COARSE_WIDTH}, the best prior scale; * is the best"
     yield "  alpha \\ beta" + "".join(f"{beta:>8g}" for beta in betas)
     for alpha in alphas:
         row = [points.get((alpha, beta)) for beta in betas]
         cells = "".join("       ·" if one is None else _cell(one, best) for one in row)
         yield f"  {alpha:>12g}{cells}".rstrip()
+
+
+def _weights(one: Trial) -> tuple[float, float, float]:
+    return one.options.alpha, one.options.beta, one.options.prior_scale
 
 
 def _cell(one: Trial, best: Trial) -> str:
@@ -102,8 +119,7 @@ def _widths(search: Search, chosen: Trial) -> Iterator[str]:
     beams = [one for one in search.trials.values() if one.options.method == "beam"]
     best = min(beams, key=lambda one: one.num_errors)
     of = chosen if chosen.options.method == "beam" else best
-    weights = (of.options.alpha, of.options.beta)
-    same = [one for one in beams if (one.options.alpha, one.options.beta) == weights]
+    same = [one for one in beams if _weights(one) == _weights(of)]
     same.sort(key=lambda one: one.options.beam_width)
     num_utterances = len(search.speech.references)
     times = [1000 * one.decoding_s / num_utterances for one in same]

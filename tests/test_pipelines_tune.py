@@ -36,7 +36,7 @@ from pipelines.speech import load_speech
 from pipelines.tuned_confidence import tune_confidence
 from pipelines.tuned_model import write_surface, write_tuned
 from pipelines.tuning import Search, TuningSpeech, hear, text_of
-from pipelines.tuning_table import lines
+from pipelines.tuning_table import described, lines
 from pipelines.usage import UsageError
 
 Floats = npt.NDArray[np.float32]
@@ -145,6 +145,23 @@ def test_every_trial_is_what_its_setting_gives_alone(model: NgramModel) -> None:
         assert trial.num_errors == scored.words.errors
 
 
+def test_what_a_network_expects_of_itself_is_taken_out(model: NgramModel) -> None:
+    """A network that would rather say d, whatever it hears, is asked less for it."""
+    heard = speech(noise=1.0)
+    for passages in heard.passages.values():
+        for row in passages:
+            row[:, LETTERS.encode("d")[0]] += 3.0
+            row -= np.logaddexp.reduce(row, axis=1, keepdims=True)
+    found = search(heard, model)
+    chosen = found.run()
+    assert chosen.options.prior_scale > 0
+    assert chosen.options.token_log_priors == found.priors
+    np.testing.assert_allclose(np.exp(found.priors).sum(), 1, atol=1e-3)
+    without = [one for one in found.trials.values() if one.options.prior_scale == 0]
+    assert chosen.wer < min(one.wer for one in without)
+    assert f"prior scale {chosen.options.prior_scale:g}" in described(found, chosen)
+
+
 def test_a_wider_beam_or_any_is_not_chosen_for_nothing(model: NgramModel) -> None:
     """Speech without noise is read by the best token of every step as well as by any search."""
     assert search(speech(noise=0.1), model).run().options.method == "greedy"
@@ -210,7 +227,8 @@ def test_the_table_shows_the_surface_and_what_was_chosen(model: NgramModel) -> N
     found = search(speech(), model)
     chosen = found.run()
     shown = [*lines(found, chosen, confidence(found.decode(chosen.options), found.speech))]
-    assert "\\ beta" in shown[2]
+    assert "prior scale" in shown[1]
+    assert "\\ beta" in shown[4]
     assert sum(line.count("*") for line in shown) == 2  # the best, and what the mark says
     assert any(f"alpha {chosen.options.alpha:g}" in line for line in shown)
     assert any("each speaker corrected by what the others say" in line for line in shown)
@@ -364,8 +382,10 @@ def test_it_writes_what_it_chose(asr: Callable[..., int], tmp_path: Path) -> Non
     same = [
         one
         for one in json.loads(Path("wer.json").read_text())
-        if (one["method"], one["beam_width"], one["alpha"], one["beta"])
-        == (options.method, options.beam_width, options.alpha, options.beta)
+        if all(
+            one[name] == getattr(options, name)
+            for name in ("method", "beam_width", "alpha", "beta", "prior_scale")
+        )
     ]
     assert [one["errors"] for one in same] == [best]
     # Eight words are said; installed models are listed with the figure before the bracket.

@@ -10,6 +10,7 @@ from asr.decoding.greedy import greedy_decode
 from asr.decoding.hypothesis import Hypothesis
 from asr.decoding.lexicon import Lexicon
 from asr.decoding.options import DecodingOptions
+from asr.decoding.priors import less_priors, token_log_priors
 
 __all__ = [
     "Alignment",
@@ -26,5 +27,7 @@ __all__ = [
     "ctc_log_probability",
     "decode",
     "greedy_decode",
+    "less_priors",
     "n_best",
+    "token_log_priors",
 ]

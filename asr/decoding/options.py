@@ -20,11 +20,16 @@ class DecodingOptions:
             (`beam` only). `-inf` considers every token at every step.
         words: The only words there are, normalised as the texts the network was trained on, each
             once and without spaces (`beam` only). None of them: any text is possible.
-        alpha: Weight of a language model's natural log-probabilities. This and the next three say
+        alpha: Weight of a language model's natural log-probabilities. This and the next two say
             nothing where there is no language model.
         beta: What every word adds to a text's score: a language model alone prefers fewer words.
         unknown_letter_log_prob: What each letter of a word that the language model does not know
             adds to its log-probability of `<unk>`, at most 0.
+        prior_scale: Share of `token_log_priors` that is taken out of the network's
+            log-probabilities, 0 to 1, where a language model or a list of words stands in for them
+            (`beam` only).
+        token_log_priors: Natural logarithm of each token's mean probability, the blank's first;
+            `asr tune` measures it.
         closed_vocabulary: Whether texts hold no other words than the language model's (`beam`
             only). Tokens below `min_token_log_prob` begin nothing even where a word needs them.
     """
@@ -38,6 +43,8 @@ class DecodingOptions:
     beta: float = 0.5
     # A letter of English, the others unseen, holds about 2.9 nats.
     unknown_letter_log_prob: float = -3.0
+    prior_scale: float = 0.0
+    token_log_priors: tuple[float, ...] = ()
     closed_vocabulary: bool = False
 
     def __post_init__(self) -> None:
@@ -56,5 +63,10 @@ class DecodingOptions:
         require(math.isfinite(self.beta), "a finite beta", self.beta)
         letter = self.unknown_letter_log_prob
         require(-math.inf < letter <= 0, "a finite unknown_letter_log_prob of at most 0", letter)
+        require(0 <= self.prior_scale <= 1, "prior_scale in 0..1", self.prior_scale)
+        priors = self.token_log_priors
+        known = all(math.isfinite(prior) and prior <= 0 for prior in priors)
+        require(known, "token_log_priors that are finite and at most 0", priors)
+        require(bool(priors) or not self.prior_scale, "token_log_priors with prior_scale", priors)
         closed = self.closed_vocabulary
         require(self.method == "beam" or not closed, "no closed_vocabulary with greedy", closed)
