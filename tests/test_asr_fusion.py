@@ -3,6 +3,7 @@
 import itertools
 import math
 import pickle
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -162,6 +163,7 @@ hotwords_of_letters = st.dictionaries(
     st.tuples(st.integers(0, 30), st.integers(0, 10_000)),
     st.sampled_from([1, 3, 20]),
     st.sampled_from([-math.inf, -3.0]),
+    st.booleans(),
 )
 def test_both_searches_add_the_same(
     model: NgramModel,
@@ -172,6 +174,7 @@ def test_both_searches_add_the_same(
     size: tuple[int, int],
     beam_width: int,
     floor: float,
+    recombine: bool,
 ) -> None:
     fusion = Fusion(
         pieces,
@@ -187,6 +190,7 @@ def test_both_searches_add_the_same(
             beam_width=beam_width,
             min_token_log_prob=floor,
             fusion=fusion,
+            recombine=recombine,
         )
         for search in (fast_beam, prefix_beam)
     )
@@ -198,8 +202,9 @@ def test_both_searches_add_the_same(
         assert one.lm_log_probability == pytest.approx(other.lm_log_probability, abs=1e-5)
 
 
+@pytest.mark.parametrize("recombine", [False, True])
 @pytest.mark.parametrize("seed", range(5))
-def test_both_keep_to_a_lexicon_as_well(seed: int, model: NgramModel) -> None:
+def test_both_keep_to_a_lexicon_as_well(seed: int, recombine: bool, model: NgramModel) -> None:
     fusion = Fusion(LETTERS, language_model=model, hotwords={"ab": 1.5})
     lexicon = Lexicon([(2,), (2, 3), (3, 3, 2)], separator=(1,))
     found, expected = (
@@ -209,6 +214,7 @@ def test_both_keep_to_a_lexicon_as_well(seed: int, model: NgramModel) -> None:
             beam_width=12,
             lexicon=lexicon,
             fusion=fusion,
+            recombine=recombine,
         )
         for search in (fast_beam, prefix_beam)
     )
@@ -317,3 +323,69 @@ def test_a_character_trie_holds_its_texts_and_their_beginnings(texts: set[str]) 
             beginning if beginning in texts else None
         )
     assert trie.child(0, ord("z")) is None
+
+
+# Recombination
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_what_is_left_are_texts_as_they_would_be_without(seed: int, model: NgramModel) -> None:
+    """With room for all, what is beaten is missing, and the best words are what they were."""
+    log_probs = random_log_probs(6, 4, seed)
+    fusion = Fusion(LETTERS, language_model=model)
+    every, some = (
+        fast_beam.beam_search(
+            log_probs, blank_id=0, beam_width=WIDE, fusion=fusion, recombine=recombine
+        )
+        for recombine in (False, True)
+    )
+    exact = {h.tokens: h.score for h in every}
+    assert len(some) < len(every)
+    # A text loses the alignments that go over prefixes that were beaten, never gains any.
+    assert all(h.score <= exact[h.tokens] + 1e-6 for h in some)
+    best, expected = ("".join(LETTERS[t] for t in one[0].tokens).split() for one in (some, every))
+    assert best == expected
+
+
+@pytest.mark.parametrize("search", [fast_beam, prefix_beam])
+def test_a_narrow_beam_is_for_what_is_to_come(search: object, tmp_path: Path) -> None:
+    """A doubtful first word fills a beam of two with pasts, and the second is lost.
+
+    To a model of single words all texts are alike behind a space.
+    """
+    path = tmp_path / "single.arpa"
+    words = ARPA.partition("\\2-grams")[0].replace("ngram 2=5\nngram 3=2\n", "")
+    path.write_text(re.sub("\t-[0-9.]*$", "", words, flags=re.MULTILINE) + "\\end\\\n")
+    fusion = Fusion(LETTERS, language_model=read_arpa(path), weights=FusionWeights(0.1, 0.0))
+    probs = np.full((6, 4), 0.01)
+    probs[0, 2:] = 0.5, 0.49
+    probs[1, 1] = 0.97
+    probs[2, 2:] = 0.55, 0.4
+    # Of the words that go on so, bab is one and aab is none.
+    probs[3, 0] = probs[4, 2] = probs[5, 3] = 0.97
+    texts = [
+        search.beam_search(  # type: ignore[attr-defined]
+            np.log(probs / probs.sum(axis=1, keepdims=True)),
+            blank_id=0,
+            beam_width=2,
+            fusion=fusion,
+            recombine=recombine,
+        )[0].tokens
+        for recombine in (False, True)
+    ]
+    assert ["".join(LETTERS[token] for token in tokens) for tokens in texts] == ["a aab", "a bab"]
+
+
+def test_what_hotwords_and_half_words_tell_apart_is_not_alike(model: NgramModel) -> None:
+    plain = Fusion(LETTERS, language_model=model)
+    a, b, space = 2, 3, 1
+    assert plain.future((b, a, b, space)) == plain.future((a, b, space, b, a, b, space))
+    assert plain.future((a,)) != plain.future((b,))
+    assert plain.future((a, b, space)) != plain.future((b, space))
+    # Nobody knows aa and ba: of both only the length counts.
+    assert plain.future((a, a)) == plain.future((a, a))
+    assert plain.future((b, b)) == plain.future((a, a)) != plain.future((a, a, a))
+    expecting = Fusion(LETTERS, language_model=model, hotwords={"bab ab": 1.0})
+    once, twice = (a, b, space), (b, a, b, space, a, b, space)
+    assert plain.future(once) == plain.future(twice)
+    assert expecting.future(once) != expecting.future(twice)

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from asr.compiled import compiled, compiled_borrowing
 from asr.decoding.fusion_kernel import (
+    EARNED,
     NUM_ADDED,
     SHOWN,
     SPACE,
@@ -34,6 +35,7 @@ from asr.decoding.prefix_kernel import (
     first_nodes,
     roomier,
 )
+from asr.decoding.recombination_kernel import drop_beaten
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int32]
@@ -54,6 +56,7 @@ def search(
     lexicon: Lexicon,
     is_fused: bool,
     tables: Tables,
+    alike: Ints,
 ) -> tuple[Ints, Ints, Floats, Floats]:
     """Searches one utterance.
 
@@ -65,6 +68,7 @@ def search(
         lexicon: The ways on from each state.
         is_fused: Whether anything is added to what the network says.
         tables: What is: `Fusion.tables`.
+        alike: Room for `drop_beaten`; empty if what is beaten may stay.
 
     Returns:
         The nodes; the beam's nodes [size], best first; its log-probabilities [size]; and what is
@@ -113,8 +117,10 @@ def search(
         keep_scores(heap, kept, nodes, scores, stayed)
         for place in range(size):
             nodes[beam[place], PLACE] = NONE
+        num_nodes = settle(heap[1][:kept], nodes, added, num_nodes, beam, lexicon, is_fused, tables)
         size = kept
-        num_nodes = settle(heap[1][:size], nodes, added, num_nodes, beam, lexicon, is_fused, tables)
+        if len(alike):
+            size = drop_beaten(nodes, added[:, EARNED], scores, beam, size, alike)
     ends = np.zeros((size, 2))
     if is_fused:
         finish(nodes, added, beam[:size], ends, tables)

@@ -99,6 +99,7 @@ def n_best(
         lexicon=lexicon,
         fusion=fusion,
         count=count,
+        recombine=count == 1,  # several texts may differ in what was said long before
     )
 
 

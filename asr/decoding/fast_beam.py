@@ -23,6 +23,7 @@ def beam_search(
     lexicon: Lexicon | None = None,
     fusion: Fusion | None = None,
     count: int | None = None,
+    recombine: bool = False,
 ) -> list[Hypothesis]:
     """Finds the most probable texts, each with the sum over its alignments.
 
@@ -37,6 +38,8 @@ def beam_search(
         lexicon: The only texts there are.
         fusion: What else has a say in which texts are best.
         count: How many texts are returned at most; None for all that are left.
+        recombine: Of prefixes that have the same future only the best is kept, where a language
+            model is fused.
 
     Returns:
         What `asr.decoding.prefix_beam.beam_search` returns.
@@ -51,6 +54,8 @@ def beam_search(
     log_probs = admitted(log_probs, blank_id, beam_width, lexicon, fusion)
     ways = _NO_WAYS if lexicon is None else lexicon.ways()[:3]
     tables = _NOT_FUSED if fusion is None else fusion.tables
+    is_merging = recombine and fusion is not None and fusion.language_model is not None
+    room = 1 << (2 * beam_width).bit_length() if is_merging else 0
     nodes, beam, totals, ends = search(
         np.ascontiguousarray(log_probs),
         blank_id,
@@ -59,6 +64,7 @@ def beam_search(
         ways,
         fusion is not None,
         tables,
+        np.empty(room, np.int32),
     )
     totals = np.minimum(totals, 0.0)  # a sum of probabilities may round to above 1
     is_text = ends[:, 0] > -np.inf

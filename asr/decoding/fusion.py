@@ -12,7 +12,7 @@ look-ahead of Ortmanns, Ney and Eiden 1996), so that half a word has no advantag
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -88,11 +88,36 @@ class Fusion:
         language = self._language(words, end=True)
         return Fused(self._weigh(language, words) + self._hotwords_in(words), language)
 
+    def earned(self, tokens: Tokens) -> float:
+        """Returns what words and hotwords that are complete have added to a text so far."""
+        return self._earned(self._words(tokens)[0])
+
+    def future(self, tokens: Tokens) -> Hashable:
+        """Returns where a text stands: of two alike, all that follows adds the same to both."""
+        words, begun = self._words(tokens)
+        context = None
+        if self.language_model is not None:
+            context = self.language_model.begin_state
+            for word in words:
+                context = self.language_model.advance(context, word).state
+        text = " " + "".join(f"{word} " for word in words) + begun
+        heard = (text[place:] for place in range(len(text)))
+        hotwords = [f" {hotword} " for hotword in self.hotwords]
+        hotword = next((end for end in heard if any(one.startswith(end) for one in hotwords)), "")
+        # Of a word that is not known, only its length is asked.
+        return context, begun if self._begins_known(begun) else len(begun), hotword
+
+    def _words(self, tokens: Tokens) -> tuple[list[str], str]:
+        """Returns a text's complete words, and the one that is begun."""
+        *complete, begun = self._spell(tokens).split(" ")
+        return [word for word in complete if word], begun
+
+    def _earned(self, words: list[str]) -> float:
+        return self._weigh(self._language(words, end=False), words) + self._hotwords_in(words)
+
     def _score_so_far(self, tokens: Tokens) -> float:
-        text = self._spell(tokens)
-        *complete, begun = text.split(" ")
-        words = [word for word in complete if word]
-        score = self._weigh(self._language(words, end=False), words) + self._hotwords_in(words)
+        words, begun = self._words(tokens)
+        score = self._earned(words)
         if self.weights.is_closed and not self._begins_known(begun):
             return _NEVER
         return score + self._expected(begun) + self._lent(words, begun)

@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from asr.decoding.character_trie import CharacterTrie
 from asr.decoding.hotwords import HotwordAutomaton
+from asr.lm.ngram import Step
 
 Ints = npt.NDArray[np.int32]
 Floats = npt.NDArray[np.float64]
@@ -44,6 +45,9 @@ class LanguageModel(Protocol):
     @property
     def arrays(self) -> tuple[object, ...]:
         """What `asr.lm.ngram_kernel.advance` takes before the state."""
+
+    def advance(self, state: int, word: str) -> Step:
+        """Reads one word behind a context."""
 
     def score(self, sentence: str, *, begin: bool = True, end: bool = True) -> float:
         """Returns the natural log-probability of words with spaces between them."""

@@ -9,7 +9,7 @@ import dataclasses
 import functools
 import heapq
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +25,8 @@ Prefix = tuple[int, ...]
 WaysOn = Callable[[State], Iterable[tuple[int, State]]]
 """Where a prefix stands → the tokens that may begin there at this step, and where each leads."""
 
+ROUNDING = 1e-4
+"""More than sums of the same log-probabilities in another order, in single precision, differ by."""
 _NEVER = -math.inf
 
 
@@ -56,6 +58,7 @@ def beam_search(
     lexicon: Lexicon | None = None,
     fusion: Fusion | None = None,
     count: int | None = None,
+    recombine: bool = False,
 ) -> list[Hypothesis]:
     """Finds the most probable texts, each with the sum over its alignments.
 
@@ -77,6 +80,10 @@ def beam_search(
         fusion: What else has a say in which prefixes and texts are best: the search ranks them by
             log-probability and what is added to it.
         count: How many texts are returned at most; None for all that are left.
+        recombine: Of prefixes that have the same future only the best is kept, where a language
+            model is fused: those that end in the same token, after the same words as far back as
+            it looks. What the beam has room for then differs in what is to come, not in what was
+            said long before (as in the decoder of Collobert et al., "Wav2Letter", 2016).
 
     Returns:
         Up to `count` different texts, best first; at least one. `log_probability` is that of
@@ -96,6 +103,8 @@ def beam_search(
         ways_on = _ways_on(row, blank_id, min_token_log_prob, lexicon)
         grown = _step(beam, row.tolist(), ways_on, blank_id)
         beam = _keep_best(grown, beam_width, fusion)
+        if recombine and fusion is not None and fusion.language_model is not None:
+            beam = _recombined(beam, fusion)
     found = [
         _hypothesis(prefix, kept.total, fusion)
         for prefix, kept in beam.items()
@@ -181,6 +190,22 @@ def _keep_best(
 ) -> dict[Prefix, _Alignments]:
     ranked = heapq.nsmallest(beam_width, _ranked(grown, fusion))
     return {prefix: grown[prefix] for _, prefix in ranked}
+
+
+def _recombined(beam: dict[Prefix, _Alignments], fusion: Fusion) -> dict[Prefix, _Alignments]:
+    """Drops every prefix, best first, that gains what one before it gains and is no likelier."""
+    firsts: dict[Hashable, Prefix] = {}
+    kept = {}
+    for prefix, alignments in beam.items():
+        future = prefix[-1:], alignments.state, fusion.future(prefix)
+        first = firsts.setdefault(future, prefix)
+        ahead = fusion.earned(first) - fusion.earned(prefix) + ROUNDING
+        if first is prefix or not (
+            beam[first].blank + ahead >= alignments.blank
+            and beam[first].token + ahead >= alignments.token
+        ):
+            kept[prefix] = alignments
+    return kept
 
 
 def _ranked(

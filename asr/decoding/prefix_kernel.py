@@ -50,6 +50,7 @@ def add_child(nodes: Ints, node: int, token: int, child: int) -> None:
     nodes[child, TOKEN] = token
     nodes[child, DEPTH] = nodes[node, DEPTH] + 1
     nodes[child, CHILD] = NONE
+    nodes[child, STATE] = 0
     nodes[child, SIBLING] = nodes[node, CHILD]
     nodes[node, CHILD] = child
 
