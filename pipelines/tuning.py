@@ -206,6 +206,9 @@ class Search:
             coarse = itertools.product(COARSE_ALPHAS, COARSE_BETAS, COARSE_PRIOR_SCALES)
             self.attempt([self._weighted(*point) for point in coarse], label="coarse grid")
             self._refine()
+        elif self.options.words:
+            scales = [self._with(method="beam", **self._prior(at)) for at in COARSE_PRIOR_SCALES]
+            self.attempt(scales, label="prior scale")
         found = self._beams()[0].options if self._beams() else self._with(method="beam")
         widths = [dataclasses.replace(found, beam_width=width) for width in WIDTHS]
         self.attempt(widths, label="beam width")
@@ -293,15 +296,17 @@ class Search:
 
     def _weighted(self, alpha: float, beta: float, prior_scale: float) -> DecodingOptions:
         # Rounded, so that one point reached in two ways is one.
-        prior_scale = round(min(max(prior_scale, 0.0), 1.0), 4)
         return self._with(
             method="beam",
             beam_width=COARSE_WIDTH,
             alpha=round(max(alpha, 0.0), 4),
             beta=round(beta, 4),
-            prior_scale=prior_scale,
-            token_log_priors=self.priors if prior_scale else (),
+            **self._prior(prior_scale),
         )
+
+    def _prior(self, scale: float) -> dict[str, object]:
+        scale = round(min(max(scale, 0.0), 1.0), 4)
+        return {"prior_scale": scale, "token_log_priors": self.priors if scale else ()}
 
     def _with(self, **changes: object) -> DecodingOptions:
         if changes.get("method") == "greedy":

@@ -68,10 +68,10 @@ def described(search: Search, trial: Trial) -> str:
     if options.method == "greedy":
         return "greedy"
     width = f"beam width {options.beam_width}"
+    width = f"prior scale {options.prior_scale:g}, {width}" if options.prior_scale else width
     if search.language_model is None:
         return width
-    priors = f"prior scale {options.prior_scale:g}, " if options.prior_scale else ""
-    return f"alpha {options.alpha:g}, beta {options.beta:g}, {priors}{width}"
+    return f"alpha {options.alpha:g}, beta {options.beta:g}, {width}"
 
 
 def _surface(search: Search) -> Iterator[str]:

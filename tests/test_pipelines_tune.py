@@ -145,16 +145,20 @@ def test_every_trial_is_what_its_setting_gives_alone(model: NgramModel) -> None:
         assert trial.num_errors == scored.words.errors
 
 
-def test_what_a_network_expects_of_itself_is_taken_out(model: NgramModel) -> None:
+@pytest.mark.parametrize("words", [(), ("cab", "dad", "back")])
+def test_what_a_network_expects_of_itself_is_taken_out(
+    words: tuple[str, ...], model: NgramModel
+) -> None:
     """A network that would rather say d, whatever it hears, is asked less for it."""
     heard = speech(noise=1.0)
     for passages in heard.passages.values():
         for row in passages:
             row[:, LETTERS.encode("d")[0]] += 3.0
             row -= np.logaddexp.reduce(row, axis=1, keepdims=True)
-    found = search(heard, model)
+    found = search(heard, None if words else model, words=words, method="beam")
     chosen = found.run()
     assert chosen.options.prior_scale > 0
+    assert chosen.options.words == words
     assert chosen.options.token_log_priors == found.priors
     np.testing.assert_allclose(np.exp(found.priors).sum(), 1, atol=1e-3)
     without = [one for one in found.trials.values() if one.options.prior_scale == 0]
