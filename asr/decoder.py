@@ -114,8 +114,8 @@ class Decoder:
             Different texts, the one of the highest `score` first. `log_probability` is the
             network's (the acoustic score) without the priors, if the options take them out,
             `lm_log_probability` the language model's, and `score` the first with all that was
-            fused, weighted. They may differ in what was said long before, for which `__call__` spends
-            no room in its beam: so its one text is not always the first of these.
+            fused, weighted. They may differ in what was said long before, which `__call__` spends
+            no room in its beam on: so its one text is not always the first of these.
 
         Raises:
             DecodingError: The input is not log-probabilities, the method is not `beam`, or there

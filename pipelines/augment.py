@@ -5,8 +5,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from asr import mel
 from asr.audio import SAMPLE_RATE, load_audio, resample
 from asr.errors import OptionsError
+from asr.features import FeatureOptions
 from pipelines.recipe import AugmentOptions
 
 Floats = npt.NDArray[np.float32]
@@ -46,6 +48,43 @@ def mask_features(
         start, end = _stretch(num_coefficients, options.max_coefficient_mask, rng)
         features[:, start:end] = 0.0
     return features
+
+
+def mask_bands(
+    features: Floats,
+    options: AugmentOptions,
+    *,
+    made_by: FeatureOptions,
+    rng: np.random.Generator,
+) -> Floats:
+    """Takes out of coefficients what neighbouring mel bands have put into them.
+
+    SpecAugment's frequency masks (Park et al. 2019), for features that are made of bands. Of fewer
+    coefficients than bands a mask has soft edges.
+
+    Args:
+        features: float32 [num_frames, num_coefficients], normalised: a masked band is left with its
+            mean.
+        options: How many masks, and how wide at most.
+        made_by: How the coefficients were made; the deviations that normalisation took from them
+            are taken to be those of average speech.
+        rng: Decides where the masks are.
+
+    Returns:
+        A masked copy, of the same shape.
+    """
+    kept = np.ones(made_by.n_mels)
+    for _ in range(options.num_band_masks):
+        start, end = _stretch(made_by.n_mels, options.max_band_mask, rng)
+        kept[start:end] = 0.0
+    width = made_by.n_mfcc
+    deviations = np.array(made_by.prior_deviation[:width] or np.ones(width))
+    to_coefficients = mel.cosines(made_by.n_mels, n_mfcc=width, lifter=made_by.lifter)
+    to_bands = deviations[:, np.newaxis] * np.linalg.pinv(to_coefficients)
+    mask = (to_bands * kept) @ (to_coefficients / deviations)
+    by_order = features.reshape(len(features), -1, width)  # the coefficients, then their deltas
+    masked: Floats = (by_order @ mask.astype(np.float32)).reshape(features.shape)
+    return masked
 
 
 def add_noise(speech: Floats, noise: Floats, *, snr_db: float, rng: np.random.Generator) -> Floats:

@@ -14,7 +14,14 @@ import numpy.typing as npt
 
 from asr.batch import batches_by_length, pad
 from asr.features import frame_features, num_steps, stack_frames
-from pipelines.augment import add_noise, colour, load_noises, mask_features, narrow_band
+from pipelines.augment import (
+    add_noise,
+    colour,
+    load_noises,
+    mask_bands,
+    mask_features,
+    narrow_band,
+)
 from pipelines.corpus import Corpus, Example
 from pipelines.feature_store import FeatureStore
 from pipelines.recipe import Recipe
@@ -119,6 +126,8 @@ class BatchMaker:
         else:
             features = frame_features(speech, self._recipe.features)
         augment = self._recipe.augment
+        if augment.num_band_masks:
+            features = mask_bands(features, augment, made_by=self._recipe.features, rng=rng)
         masked = mask_features(features, augment, frame_s=self._frame_s, rng=rng)
         return stack_frames(masked, size=self._recipe.features.stack)
 

@@ -98,6 +98,10 @@ class AugmentOptions:
         max_time_mask_share: Longest of them, as a share of the utterance.
         num_coefficient_masks: Masks over neighbouring coefficients.
         max_coefficient_mask: Widest of them, in coefficients.
+        num_band_masks: SpecAugment's masks over neighbouring mel bands an utterance, of which the
+            coefficients are made. Where variance is normalised, `prior_frames` is to say how much
+            of it each coefficient had.
+        max_band_mask: Widest of them, in mel bands.
         noise: A folder of background recordings, or None.
         noise_share: Share of utterances that noise is added to.
         min_snr_db: Lowest ratio of speech to noise, in dB; drawn evenly up to `max_snr_db`.
@@ -113,6 +117,8 @@ class AugmentOptions:
     max_time_mask_share: float = 0.2
     num_coefficient_masks: int = 0
     max_coefficient_mask: int = 4
+    num_band_masks: int = 0
+    max_band_mask: int = 8
     noise: str | None = None
     noise_share: float = 0.5
     min_snr_db: float = 5.0
@@ -131,6 +137,8 @@ class AugmentOptions:
         require(count >= 0, "num_coefficient_masks of at least 0", count)
         width = self.max_coefficient_mask
         require(width >= 0, "max_coefficient_mask of at least 0", width)
+        require(self.num_band_masks >= 0, "num_band_masks of at least 0", self.num_band_masks)
+        require(self.max_band_mask >= 0, "max_band_mask of at least 0", self.max_band_mask)
         require(0 <= self.noise_share <= 1, "noise_share in 0..1", self.noise_share)
         require(0 <= self.channel_db <= 30, "channel_db in 0..30", self.channel_db)
         share = self.narrow_band_share

@@ -12,7 +12,7 @@ from asr.decoding import DecodingOptions
 from asr.errors import AsrError, TrainingError
 from asr.interchange import read_utterances
 from asr.manifest import Utterance
-from asr.options import from_table
+from asr.options import from_table, require
 from asr.text import normalise_text
 from asr.vocabulary import Vocabulary
 from models.bilstm import BiLSTMOptions
@@ -98,6 +98,7 @@ def train(
     bundle = open_bundle(base) if base is not None else None
     if bundle is not None:
         recipe, vocabulary, language_model = _inherit(recipe, bundle, log)
+    _check_masks(recipe)
     features = with_average_speech(recipe.features, _utterances(recipe), quiet=quiet)
     recipe = replace(recipe, features=features)
     store = FeatureStore(cache or default_cache(), recipe.features)
@@ -131,6 +132,13 @@ def train(
         dev_wer=state.best_wer,
         epochs=len(state.history),
     )
+
+
+def _check_masks(recipe: Recipe) -> None:
+    """Refuses masks over bands where nothing will say how much variance normalisation took."""
+    frames = recipe.features.prior_frames
+    if recipe.augment.num_band_masks and recipe.features.normalise == "mean-variance":
+        require(frames > 0, "[features] prior_frames above 0 with [augment] num_band_masks", frames)
 
 
 def _export(run: RunFolder, corpus: Corpus, log: TrainingLog) -> None:

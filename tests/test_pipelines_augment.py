@@ -10,7 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asr.errors import AudioError, OptionsError
-from pipelines.augment import add_noise, colour, load_noises, mask_features, narrow_band
+from asr.features import FeatureOptions
+from asr.mel import cosines
+from pipelines.augment import (
+    add_noise,
+    colour,
+    load_noises,
+    mask_bands,
+    mask_features,
+    narrow_band,
+)
 from pipelines.recipe import AugmentOptions
 
 
@@ -133,6 +142,70 @@ def test_without_masks_features_stay(rng: np.random.Generator) -> None:
     features = rng.normal(size=(9, 4)).astype(np.float32)
     masked = mask_features(features, AugmentOptions(), frame_s=0.01, rng=rng)
     np.testing.assert_array_equal(masked, features)
+
+
+bands = st.integers(1, 12)
+
+
+@given(st.integers(0, 3), bands, st.integers(0, 5), st.integers(0, 2), st.integers(0, 1000))
+def test_masked_bands_are_gone_and_the_others_as_they_were(
+    count: int, n_mels: int, widest: int, deltas: int, seed: int
+) -> None:
+    """As many coefficients as bands are the bands in other words."""
+    rng = np.random.default_rng(seed)
+    energies = rng.normal(size=(7, deltas + 1, n_mels))
+    basis = cosines(n_mels, n_mfcc=n_mels, lifter=0)
+    made_by = FeatureOptions(n_mels=n_mels, n_mfcc=n_mels, normalise="mean")
+    masked = mask_bands(
+        (energies @ basis).reshape(7, -1).astype(np.float32),
+        AugmentOptions(num_band_masks=count, max_band_mask=widest),
+        made_by=made_by,
+        rng=rng,
+    )
+    assert masked.dtype == np.float32
+    left = masked.reshape(7, deltas + 1, n_mels) @ basis.T
+    is_gone = np.abs(left).max(axis=(0, 1)) < 1e-5
+    np.testing.assert_allclose(left[..., ~is_gone], energies[..., ~is_gone], atol=1e-4)
+    assert is_gone.sum() <= count * min(widest, n_mels)
+    if count == 1:  # one stretch
+        assert np.abs(np.diff(is_gone.astype(int))).sum() <= 2
+
+
+def test_normalised_coefficients_are_masked_as_what_they_were_before() -> None:
+    deviations = (80.0, 40.0, 20.0, 10.0)
+    features = np.random.default_rng(3).normal(size=(5, 4)).astype(np.float32)
+    plain, scaled = (
+        FeatureOptions(
+            n_mels=9,
+            n_mfcc=4,
+            normalise=normalise,  # type: ignore[arg-type]
+            prior_frames=frames,
+            prior_mean=(0.0,) * 4 if frames else (),
+            prior_deviation=deviations if frames else (),
+        )
+        for normalise, frames in (("mean", 0.0), ("mean-variance", 100.0))
+    )
+    options = AugmentOptions(num_band_masks=2, max_band_mask=5)
+    scale = np.array(deviations, np.float32)
+    expected = mask_bands(features * scale, options, made_by=plain, rng=np.random.default_rng(1))
+    found = mask_bands(features, options, made_by=scaled, rng=np.random.default_rng(1))
+    np.testing.assert_allclose(found, expected / scale, atol=1e-5)
+    assert np.abs(found - features).max() > 0.1
+
+
+def test_bands_are_masked_in_every_width_and_place(rng: np.random.Generator) -> None:
+    made_by = FeatureOptions(n_mels=8, n_mfcc=8, normalise="mean")
+    options = AugmentOptions(num_band_masks=1, max_band_mask=3)
+    ones = np.ones((1, 8), np.float32) @ cosines(8, n_mfcc=8, lifter=0).astype(np.float32)
+    seen = {
+        tuple(np.rint(mask_bands(ones, options, made_by=made_by, rng=rng)[0] @ basis.T).astype(int))
+        for basis in [cosines(8, n_mfcc=8, lifter=0)]
+        for _ in range(500)
+    }
+    places = {
+        tuple(int(not a <= n < a + w) for n in range(8)) for w in range(4) for a in range(9 - w)
+    }
+    assert seen == places
 
 
 def test_noises_are_found_in_folders_below(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from asr.errors import AudioError
 from asr.features import frame_features, stack_frames
 from asr.manifest import Utterance
 from asr.vocabulary import Vocabulary
-from pipelines.augment import mask_features, narrow_band
+from pipelines.augment import mask_bands, mask_features, narrow_band
 from pipelines.batching import PREFETCHED, Batch, BatchMaker, Draw, Prefetcher, dev_batches
 from pipelines.corpus import Corpus, Example
 from pipelines.feature_store import FeatureStore
@@ -191,7 +191,12 @@ def test_a_batch_holds_its_rows_and_zeros(folder: Path) -> None:
     assert targets["label_lengths"] is batch.label_lengths
 
 
-MASKS = {"num_time_masks": 2, "max_time_mask_s": 0.1, "num_coefficient_masks": 1}
+MASKS = {
+    "num_time_masks": 2,
+    "max_time_mask_s": 0.1,
+    "num_coefficient_masks": 1,
+    "num_band_masks": 1,
+}
 
 
 def test_a_batch_is_the_same_whenever_it_is_made(folder: Path) -> None:
@@ -218,7 +223,8 @@ def test_masks_are_on_training_features_only(folder: Path) -> None:
     plain = store.load(corpus.train[0].utterance)
     batch = maker.make([Draw(index=0, speed=1.0)], epoch=0)
     rng = np.random.default_rng([recipe.training.seed, 0, 0])
-    expected = mask_features(plain, recipe.augment, frame_s=0.01, rng=rng)
+    banded = mask_bands(plain, recipe.augment, made_by=recipe.features, rng=rng)
+    expected = mask_features(banded, recipe.augment, frame_s=0.01, rng=rng)
     np.testing.assert_array_equal(batch.features[0], expected)
     assert not np.array_equal(expected, plain)
     for dev in dev_batches(corpus, store, recipe):

@@ -29,7 +29,14 @@ import soundfile
 import pipelines.train
 import pipelines.trainer
 from asr.bundle import open_bundle, write_settings
-from asr.errors import AudioError, BundleError, ManifestError, TrainingError, VocabularyError
+from asr.errors import (
+    AudioError,
+    BundleError,
+    ManifestError,
+    OptionsError,
+    TrainingError,
+    VocabularyError,
+)
 from asr.manifest import Utterance
 from asr.scoring import score
 from pipelines.checkpoint import load_checkpoint
@@ -777,6 +784,14 @@ def test_a_word_outside_the_alphabet_is_refused_before_the_run(
 ) -> None:
     with pytest.raises(VocabularyError, match=r"received 'zebra'$"):
         start(speech, tmp_path / "run", decoding={"method": "beam", "words": ["ab", "zebra"]})
+    assert not (tmp_path / "run").exists()
+
+
+def test_bands_are_masked_only_where_their_share_of_coefficients_is_known(
+    speech: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(OptionsError, match=r"prior_frames above 0 with \[augment\] num_band_masks"):
+        start(speech, tmp_path / "run", augment={"num_band_masks": 1})
     assert not (tmp_path / "run").exists()
 
 
