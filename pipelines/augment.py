@@ -18,6 +18,8 @@ _NARROW_BAND_RATE = 8_000
 _NUM_KNOTS = 24
 """As fine as the colours of microphones and small rooms are: a cosine over the mel bands for each
 coefficient up to the twelfth."""
+_LEVEL_SIZE = 160
+"""Samples over which a level is measured: 10 ms."""
 _NUM_TAPS = 512
 """32 ms: long enough for a knot's width at the lowest frequencies."""
 
@@ -132,6 +134,27 @@ def colour(speech: Floats, *, spread_db: float, rng: np.random.Generator) -> Flo
     size = 1 << (len(speech) + _NUM_TAPS - 1).bit_length()  # long enough not to wrap around
     heard = np.fft.irfft(np.fft.rfft(speech, size) * np.fft.rfft(taps, size), size)
     return heard[_NUM_TAPS // 2 :][: len(speech)].astype(np.float32)
+
+
+def trim_edges(speech: Floats, *, before_db: float, after_db: float) -> Floats:
+    """Cuts away what is quiet before the first sound and after the last.
+
+    Args:
+        speech: float32 [num_samples] at 16 kHz.
+        before_db: How far below the loudest 10 ms is quiet at the beginning, above 0.
+        after_db: The same at the end.
+
+    Returns:
+        float32, a stretch of the speech that holds its loudest 10 ms.
+    """
+    padded = np.pad(speech, (0, -len(speech) % _LEVEL_SIZE)).reshape(-1, _LEVEL_SIZE)
+    levels = np.sqrt(np.mean(np.square(padded, dtype=np.float64), axis=1))
+    loudest = levels.max(initial=0.0)
+    if loudest == 0.0:
+        return speech
+    first = int(np.argmax(levels > loudest * 10 ** (-before_db / 20)))
+    last = int(np.flatnonzero(levels > loudest * 10 ** (-after_db / 20))[-1])
+    return speech[first * _LEVEL_SIZE : (last + 1) * _LEVEL_SIZE]
 
 
 def narrow_band(speech: Floats) -> Floats:

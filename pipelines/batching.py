@@ -13,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from asr.batch import batches_by_length, pad
-from asr.features import frame_features, num_steps, stack_frames
+from asr.features import frame_features, num_frames, num_steps, stack_frames
+from asr.validation import feasible
 from pipelines.augment import (
     add_noise,
     colour,
@@ -21,6 +22,7 @@ from pipelines.augment import (
     mask_bands,
     mask_features,
     narrow_band,
+    trim_edges,
 )
 from pipelines.corpus import Corpus, Example
 from pipelines.feature_store import FeatureStore
@@ -141,9 +143,13 @@ class BatchMaker:
         share = augment.narrow_band_share
         is_narrow = share > 0 and rng.random() < share
         is_coloured = augment.channel_db > 0
-        if not (is_noisy or is_coloured or is_narrow):
+        share = augment.trimmed_share
+        is_trimmed = share > 0 and rng.random() < share
+        if not (is_noisy or is_coloured or is_narrow or is_trimmed):
             return None
         speech = load_speech(self._corpus.train[draw.index].utterance, speed=draw.speed)
+        if is_trimmed:
+            speech = self._trimmed(speech, draw, rng)
         if is_coloured:
             speech = colour(speech, spread_db=rng.uniform(0, augment.channel_db), rng=rng)
         if is_noisy:
@@ -151,6 +157,17 @@ class BatchMaker:
             snr_db = float(rng.uniform(augment.min_snr_db, augment.max_snr_db))
             speech = add_noise(speech, noise, snr_db=snr_db, rng=rng)
         return narrow_band(speech) if is_narrow else speech
+
+    def _trimmed(
+        self, speech: npt.NDArray[np.float32], draw: Draw, rng: np.random.Generator
+    ) -> npt.NDArray[np.float32]:
+        """Returns the speech without its edges, or as it is if its text would not fit any more."""
+        low, high = self._recipe.augment.min_trim_db, self._recipe.augment.max_trim_db
+        before_db, after_db = rng.uniform(low, high, 2)
+        shorter = trim_edges(speech, before_db=before_db, after_db=after_db)
+        options = self._recipe.features
+        steps = num_steps(num_frames(len(shorter), options), options)
+        return shorter if feasible(steps, self._corpus.train[draw.index].labels) else speech
 
     def _draw(self, index: int, rng: np.random.Generator) -> Draw:
         key = self._corpus.train[index].id

@@ -109,6 +109,11 @@ class AugmentOptions:
         channel_db: Each utterance passes through a random smooth filter, as microphones and rooms
             are: the largest standard deviation of its gains, in dB; drawn evenly from 0.
         narrow_band_share: Share of utterances that lose all above 4 kHz, as a telephone's do.
+        trimmed_share: Share of utterances that lose what is quiet at their edges, as where a
+            recorder waits for sound: so may a soft first consonant.
+        min_trim_db: How far below the loudest 10 ms is quiet, in dB, where most is lost; drawn
+            evenly up to `max_trim_db` for each edge.
+        max_trim_db: The same where least is lost.
     """
 
     speeds: tuple[float, ...] = (1.0,)
@@ -125,6 +130,9 @@ class AugmentOptions:
     max_snr_db: float = 25.0
     channel_db: float = 0.0
     narrow_band_share: float = 0.0
+    trimmed_share: float = 0.0
+    min_trim_db: float = 6.0
+    max_trim_db: float = 40.0
 
     def __post_init__(self) -> None:
         require(bool(self.speeds), "speeds to name at least one", self.speeds)
@@ -143,6 +151,9 @@ class AugmentOptions:
         require(0 <= self.channel_db <= 30, "channel_db in 0..30", self.channel_db)
         share = self.narrow_band_share
         require(0 <= share <= 1, "narrow_band_share in 0..1", share)
+        require(0 <= self.trimmed_share <= 1, "trimmed_share in 0..1", self.trimmed_share)
+        low, high = self.min_trim_db, self.max_trim_db
+        require(0 < low <= high, "min_trim_db above 0 up to max_trim_db", low)
         require(self.min_snr_db <= self.max_snr_db, "min_snr_db up to max_snr_db", self.min_snr_db)
 
 

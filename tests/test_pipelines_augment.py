@@ -19,6 +19,7 @@ from pipelines.augment import (
     mask_bands,
     mask_features,
     narrow_band,
+    trim_edges,
 )
 from pipelines.recipe import AugmentOptions
 
@@ -272,3 +273,32 @@ def test_gains_spread_as_far_as_asked_and_nothing_moves(rng: np.random.Generator
     assert np.abs(heard[:, : 2048 - 256]).max() < 1e-6
     assert np.abs(heard[:, 2048 + 257 :]).max() < 1e-6
     assert (np.abs(heard).argmax(axis=1) == 2048).mean() > 0.9
+
+
+@given(
+    st.lists(st.integers(-60, 0), min_size=1, max_size=12),
+    st.integers(1, 50),
+    st.integers(1, 50),
+    st.integers(0, 159),
+)
+def test_edges_end_where_it_is_loud_enough(
+    levels: list[int], before_db: int, after_db: int, missing: int
+) -> None:
+    """Blocks of 10 ms, each of one level in dB; the last may be cut short."""
+    speech = np.concatenate([np.full(160, 10 ** (level / 20), np.float32) for level in levels])
+    speech = speech[: len(speech) - (missing if len(levels) > 1 else 0)]
+    left = trim_edges(speech, before_db=before_db + 0.5, after_db=after_db + 0.5)
+    heard = [np.sqrt(np.mean(np.square(padded))) for padded in blocks_of(speech)]
+    loud = 20 * np.log10(np.array(heard) / max(heard))
+    first = next(n for n, level in enumerate(loud) if level > -before_db - 0.5)
+    last = max(n for n, level in enumerate(loud) if level > -after_db - 0.5)
+    np.testing.assert_array_equal(left, speech[160 * first : 160 * (last + 1)])
+
+
+def blocks_of(speech: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+    return np.pad(speech.astype(np.float64), (0, -len(speech) % 160)).reshape(-1, 160)
+
+
+def test_silence_has_no_edges() -> None:
+    for silence in (np.zeros(500, np.float32), np.zeros(0, np.float32)):
+        np.testing.assert_array_equal(trim_edges(silence, before_db=6, after_db=6), silence)

@@ -264,6 +264,37 @@ def test_the_share_asked_for_has_a_narrow_band(folder: Path, share: float) -> No
     assert narrow == 20 * share if share in (0, 1) else 4 < narrow < 16
 
 
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+def test_the_share_asked_for_loses_its_edges(folder: Path, share: float) -> None:
+    """u4 is made to begin softly, with half of it: the text stays where only that is left."""
+    path = folder / "4.wav"
+    samples = load_audio(path)
+    samples[: len(samples) // 2] *= 0.01
+    soundfile.write(path, samples, 16000)
+    trimmed = {"trimmed_share": share, "min_trim_db": 20.0, "max_trim_db": 21.0}
+    corpus, store, recipe = real(folder, augment=trimmed)
+    maker = BatchMaker(corpus, store, recipe)
+    whole = len(store.load(corpus.train[4].utterance))
+    lengths = [
+        int(maker.make([Draw(index=4, speed=1.0)], epoch=epoch).feature_lengths[0])
+        for epoch in range(20)
+    ]
+    assert {whole} <= {*lengths, whole} <= {whole, whole // 2 + 1, whole // 2 + 2}
+    shorter = sum(length < whole for length in lengths)
+    assert shorter == 20 * share if share in (0, 1) else 4 < shorter < 16
+
+
+def test_no_edge_is_lost_that_its_text_needs(folder: Path) -> None:
+    corpus, store, recipe = real(folder, augment={"trimmed_share": 1.0, "max_trim_db": 7.0})
+    long = replace(corpus.train[0], labels=(1, 2) * 25)  # 50 frames of 51
+    corpus = replace(corpus, train=(long,))
+    samples = load_audio(long.utterance.audio)
+    samples[2000:] *= 0.001
+    soundfile.write(long.utterance.audio, samples, 16000)
+    batch = BatchMaker(corpus, store, recipe).make([Draw(index=0, speed=1.0)], epoch=0)
+    assert batch.feature_lengths[0] == corpus.num_frames["u0", 1.0]
+
+
 def test_every_utterance_has_a_colour_of_its_own(folder: Path) -> None:
     corpus, store, recipe = real(folder, augment={"channel_db": 6.0})
     maker = BatchMaker(corpus, store, recipe)

@@ -160,6 +160,8 @@ def test_a_value_in_the_place_of_a_table_is_refused(table: str) -> None:
         ("augment", "narrow_band_share", -0.1),
         ("augment", "channel_db", -1.0),
         ("augment", "num_band_masks", -1),
+        ("augment", "trimmed_share", 1.5),
+        ("augment", "min_trim_db", 0.0),
         ("augment", "max_band_mask", -1),
         ("augment", "min_snr_db", 26.0),
         ("training", "epochs", 0),
