@@ -1,5 +1,6 @@
 """Training speech made more varied: masks, noise, other microphones, a telephone's band."""
 
+import functools
 from pathlib import Path
 
 import numpy as np
@@ -82,7 +83,7 @@ def mask_bands(
     width = made_by.n_mfcc
     deviations = np.array(made_by.prior_deviation[:width] or np.ones(width))
     to_coefficients = mel.cosines(made_by.n_mels, n_mfcc=width, lifter=made_by.lifter)
-    to_bands = deviations[:, np.newaxis] * np.linalg.pinv(to_coefficients)
+    to_bands = deviations[:, np.newaxis] * _inverse_cosines(made_by.n_mels, width, made_by.lifter)
     mask = (to_bands * kept) @ (to_coefficients / deviations)
     by_order = features.reshape(len(features), -1, width)  # the coefficients, then their deltas
     masked: Floats = (by_order @ mask.astype(np.float32)).reshape(features.shape)
@@ -186,6 +187,12 @@ def load_noises(folder: Path) -> list[Floats]:
     if not noises:
         raise OptionsError(f"[augment] noise: expected a folder of recordings, received {folder}")
     return noises
+
+
+@functools.lru_cache(maxsize=8)
+def _inverse_cosines(n_mels: int, n_mfcc: int, lifter: int) -> npt.NDArray[np.float64]:
+    """Returns what makes bands of coefficients again, float64 [n_mfcc, n_mels]; made once."""
+    return np.asarray(np.linalg.pinv(mel.cosines(n_mels, n_mfcc=n_mfcc, lifter=lifter)), np.float64)
 
 
 def _stretch(length: int, longest: int, rng: np.random.Generator) -> tuple[int, int]:

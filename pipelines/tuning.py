@@ -154,7 +154,6 @@ class Search:
         quiet: Show no progress.
         priors: Natural logarithm of each token's mean probability over the speech.
         trials: What was tried.
-        hypotheses: Of the setting tried last, by id.
     """
 
     speech: TuningSpeech
