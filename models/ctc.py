@@ -8,7 +8,11 @@ on some backends their loss is a large finite number rather than infinity.
 from typing import Any
 
 import keras
+import numpy as np
+import numpy.typing as npt
 from keras import ops
+
+from models.denominator import log_denominator, log_text_prob
 
 
 def ctc_loss(
@@ -74,12 +78,25 @@ class CTCTrainer(keras.Model):
     Args:
         network: From features and lengths to logits [B, T', V].
         blank_id: The blank's token.
+        mmi_share: Share of the loss that is the MMI criterion's (`models.denominator`),
+            −ln (p(labels | logits) p(labels) / Z); the rest is CTC's.
+        trigram: p of that criterion, float32 [V, V, V]; needed where its share is above 0.
     """
 
-    def __init__(self, network: keras.Model, *, blank_id: int) -> None:
+    def __init__(
+        self,
+        network: keras.Model,
+        *,
+        blank_id: int,
+        mmi_share: float = 0.0,
+        trigram: npt.NDArray[np.float32] | None = None,
+    ) -> None:
         super().__init__(name="ctc_trainer")
+        if mmi_share and trigram is None:
+            raise ValueError("trigram: expected one, since mmi_share is above 0, received None")
         self.network = network
         self.blank_id = blank_id
+        self.mmi_share, self.trigram = mmi_share, trigram
 
     def call(self, inputs: Any, training: bool = False) -> Any:
         """Returns logits [B, T', V]."""
@@ -93,10 +110,14 @@ class CTCTrainer(keras.Model):
         sample_weight: Any = None,
         training: bool = True,
     ) -> Any:
-        """Returns the batch's CTC loss in nats a label, a scalar."""
+        """Returns the batch's loss in nats a label, a scalar."""
         del sample_weight, training
-        losses = ctc_loss(
-            y["labels"], y_pred, y["label_lengths"], x["feature_lengths"], blank_id=self.blank_id
-        )
+        labels, label_lengths, lengths = y["labels"], y["label_lengths"], x["feature_lengths"]
+        blank: Any = {"blank_id": self.blank_id}
+        losses = ctc_loss(labels, y_pred, label_lengths, lengths, **blank)
+        if self.mmi_share:
+            others = log_denominator(y_pred, lengths, self.trigram, **blank)
+            text = log_text_prob(labels, label_lengths, self.trigram, **blank)
+            losses += self.mmi_share * (others - text)
         num_labels = ops.cast(ops.sum(y["label_lengths"]), "float32")
         return ops.sum(losses) / ops.maximum(num_labels, 1.0)

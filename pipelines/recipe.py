@@ -173,6 +173,8 @@ class TrainingOptions:
         weight_decay: For "adamw".
         clip_norm: Most the gradients' joint norm may be.
         average: Momentum of the running average of weights that is evaluated and kept; 0 for none.
+        mmi_share: Share of the loss that is the MMI criterion's (`models.denominator`), for a
+            network that has learnt to read by CTC alone, and for characters; 0 for CTC alone.
         checkpoint_interval_s: Seconds between checkpoints within an epoch.
     """
 
@@ -187,6 +189,7 @@ class TrainingOptions:
     weight_decay: float = 1e-4
     clip_norm: float = 1.0
     average: float = 0.0
+    mmi_share: float = 0.0
     checkpoint_interval_s: float = 120.0
 
     def __post_init__(self) -> None:
@@ -199,6 +202,7 @@ class TrainingOptions:
         require(self.weight_decay >= 0, "weight_decay of at least 0", self.weight_decay)
         require(self.clip_norm > 0, "clip_norm above 0", self.clip_norm)
         require(0 <= self.average < 1, "average in 0 to below 1", self.average)
+        require(0 <= self.mmi_share <= 1, "mmi_share in 0..1", self.mmi_share)
         interval = self.checkpoint_interval_s
         require(interval >= 0, "checkpoint_interval_s of at least 0", interval)
 

@@ -16,7 +16,7 @@ from asr.decoder import Decoder
 from asr.decoding import LanguageModel
 from asr.errors import TrainingError
 from asr.files import replacing
-from asr.recognizer import log_softmax
+from asr.recognizer import Floats, log_softmax
 from asr.scoring import Score, score
 from asr.validation import feasible
 from models.bilstm import build_bilstm
@@ -38,6 +38,7 @@ from pipelines.optimizer import build_optimizer
 from pipelines.progress import AUDIO_SECONDS, Progress
 from pipelines.recipe import Recipe
 from pipelines.run_folder import RunFolder
+from pipelines.token_trigram import token_trigram
 from pipelines.training_log import TrainingLog
 
 
@@ -95,7 +96,12 @@ class Trainer:
         )
         if base is not None:
             transfer(*base, self.network, corpus)
-        self.trainer = CTCTrainer(self.network, blank_id=corpus.vocabulary.blank_id)
+        self.trainer = CTCTrainer(
+            self.network,
+            blank_id=corpus.vocabulary.blank_id,
+            mmi_share=recipe.training.mmi_share,
+            trigram=_trigram(corpus) if recipe.training.mmi_share else None,
+        )
         total_steps = sum(map(len, self.plans))
         optimizer = build_optimizer(recipe.training, total_steps=total_steps)
         # Compiling whole steps with XLA would compile anew for every shape of batch.
@@ -299,6 +305,14 @@ def transfer(bundle: Bundle, source: keras.Model, target: keras.Model, corpus: C
             kernel[:, position] = old_kernel[:, old[token]]
             bias[position] = old_bias[old[token]]
     target.get_layer("logits").set_weights([kernel, bias])
+
+
+def _trigram(corpus: Corpus) -> Floats:
+    return token_trigram(
+        (example.labels for example in corpus.train),
+        vocab_size=len(corpus.vocabulary),
+        blank_id=corpus.vocabulary.blank_id,
+    )
 
 
 def _on_tensorflow() -> bool:

@@ -135,7 +135,10 @@ VARIED: dict[str, dict[str, Any]] = {
         "max_time_mask_s": 0.05,
         "num_coefficient_masks": 1,
     },
-    "training": {"epochs": 3, "patience": 3, "learning_rate": 0.01, "average": 0.9},
+    "training": {
+        **{"epochs": 3, "patience": 3, "learning_rate": 0.01, "average": 0.9},
+        "mmi_share": 0.5,
+    },
 }
 
 
@@ -190,6 +193,15 @@ def test_it_learns(trained: Trained) -> None:
     assert rows[-1]["dev_cer"] < 0.1
     assert trained.result.dev_wer == min(row["dev_wer"] for row in rows)
     assert trained.result.epochs == 9
+
+
+def test_it_learns_by_the_mmi_criterion_too(speech: Path, tmp_path: Path) -> None:
+    start(speech, tmp_path / "run", training={"mmi_share": 0.9})
+    rows = metrics(tmp_path / "run")
+    assert rows[0]["dev_wer"] > 0.5
+    assert min(row["dev_wer"] for row in rows) < 0.2
+    # What the trigram knows of texts is no longer to be learnt.
+    assert all(row["loss"] > 0 for row in rows)
 
 
 def test_the_run_folder_is_complete(trained: Trained, speech: Path) -> None:
