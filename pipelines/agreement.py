@@ -25,7 +25,8 @@ class Agreement:
         max_logit_difference: Largest difference from the reference in any logit of a valid step.
         max_logit: Largest of the reference's logits, without their signs.
         identical_texts: Share of utterances with the reference's text, both decoded greedily.
-        wer: Word error rate with the model's own decoding; None without references.
+        wer: Word error rate with the model's own decoding, its language model included; None
+            without references.
         cer: Character error rate, the same.
     """
 
@@ -51,28 +52,31 @@ def compare_networks(
         networks: By name; the first is the reference.
         features: Of at least one utterance, float32 [T, F] each.
         references: Their texts.
-        advance: Told the number of steps T of each utterance that is done with.
+        advance: Told the number of steps T of the utterances that are done with.
 
     Raises:
-        AsrError: A network cannot be computed, or gives what cannot be decoded.
+        AsrError: A network cannot be computed, or gives what cannot be decoded; or the bundle's
+            language model cannot be read.
     """
-    decoder = Decoder(bundle.decoding, bundle.vocabulary)
+    decoder = Decoder(bundle.decoding, bundle.vocabulary, bundle.open_language_model())
     blank_id = bundle.vocabulary.blank_id
     greedy: dict[str, list[tuple[int, ...]]] = {name: [] for name in networks}
     heard: dict[str, dict[str, str]] = {name: {} for name in networks}
     difference, largest = dict.fromkeys(networks, 0.0), 0.0
     max_padded = int(MAX_BATCH_S / step_s(bundle.features))
-    for position, rows in _rows(networks, features, max_padded=max_padded):
-        expected = next(iter(rows.values()))
-        largest = max(largest, float(np.abs(expected).max()))
-        for name, logits in rows.items():
-            difference[name] = max(difference[name], float(np.abs(logits - expected).max()))
-            log_probs = log_softmax(logits)
-            greedy[name].append(greedy_decode(log_probs, blank_id=blank_id).tokens)
+    for positions, logits in _batches(networks, features, max_padded=max_padded):
+        expected = next(iter(logits.values()))
+        largest = max(largest, *(float(np.abs(row).max()) for row in expected))
+        for name, rows in logits.items():
+            off = (np.abs(row - same).max() for row, same in zip(rows, expected, strict=True))
+            difference[name] = max(difference[name], *map(float, off))
+            log_probs = [log_softmax(row) for row in rows]
+            greedy[name] += [greedy_decode(row, blank_id=blank_id).tokens for row in log_probs]
             if references is not None:
-                text = bundle.vocabulary.decode(decoder(log_probs).tokens)
-                heard[name][str(position)] = " ".join(text.split())
-        advance(len(features[position]))
+                for position, one in zip(positions, decoder.batch(log_probs), strict=True):
+                    text = bundle.vocabulary.decode(one.tokens)
+                    heard[name][str(position)] = " ".join(text.split())
+        advance(sum(len(features[position]) for position in positions))
     reference = next(iter(greedy.values()))
     found = {}
     for name, texts in greedy.items():
@@ -88,17 +92,22 @@ def compare_networks(
     return found
 
 
-def _rows(
+def _batches(
     networks: Mapping[str, Network], features: Sequence[Floats], *, max_padded: int
-) -> Iterator[tuple[int, dict[str, Floats]]]:
-    """Yields each utterance's position, and its valid logits by every network."""
+) -> Iterator[tuple[Sequence[int], dict[str, list[Floats]]]]:
+    """Yields the positions of some utterances, and their valid logits by every network."""
     lengths = [len(row) for row in features]
     for batch in batches_by_length(lengths, max_padded=max_padded):
         padded, sizes = pad([features[position] for position in batch])
         given = padded.astype(np.float32)
         logits = {name: network(given, sizes)[0] for name, network in networks.items()}
-        for row, position in enumerate(batch):
-            yield position, {name: all_rows[row, : sizes[row]] for name, all_rows in logits.items()}
+        yield (
+            batch,
+            {
+                name: [row[:size] for row, size in zip(rows, sizes, strict=True)]
+                for name, rows in logits.items()
+            },
+        )
 
 
 def _error_rates(
