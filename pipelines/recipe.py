@@ -174,7 +174,8 @@ class TrainingOptions:
         clip_norm: Most the gradients' joint norm may be.
         average: Momentum of the running average of weights that is evaluated and kept; 0 for none.
         mmi_share: Share of the loss that is the MMI criterion's (`models.denominator`), for a
-            network that has learnt to read by CTC alone, and for characters; 0 for CTC alone.
+            network that has learnt to read by CTC alone, writes characters, and is decoded with a
+            language model or a list of words; 0 for CTC alone.
         checkpoint_interval_s: Seconds between checkpoints within an epoch.
     """
 
