@@ -52,7 +52,7 @@ def compare_networks(
         networks: By name; the first is the reference.
         features: Of at least one utterance, float32 [T, F] each.
         references: Their texts.
-        advance: Told the number of steps T of the utterances that are done with.
+        advance: Told the number of steps T of each utterance that is done with.
 
     Raises:
         AsrError: A network cannot be computed, or gives what cannot be decoded; or the bundle's
@@ -76,7 +76,8 @@ def compare_networks(
                 for position, one in zip(positions, decoder.batch(log_probs), strict=True):
                     text = bundle.vocabulary.decode(one.tokens)
                     heard[name][str(position)] = " ".join(text.split())
-        advance(sum(len(features[position]) for position in positions))
+        for position in positions:
+            advance(len(features[position]))
     reference = next(iter(greedy.values()))
     found = {}
     for name, texts in greedy.items():

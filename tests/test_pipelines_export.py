@@ -326,7 +326,7 @@ def test_networks_are_compared_row_by_row_and_never_on_padding(model: Path) -> N
         references=texts,
         advance=told.append,
     )
-    assert sum(told) == 6
+    assert sorted(told) == [1, 2, 3]
     assert found["one"] == found["same"]
     assert (found["one"].identical_texts, found["one"].max_logit_difference) == (1.0, 0.0)
     # a, a, a for "a", "ab", "b"; then a, b, b.

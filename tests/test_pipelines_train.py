@@ -200,7 +200,7 @@ def test_it_learns_by_the_mmi_criterion_too(speech: Path, tmp_path: Path) -> Non
     rows = metrics(tmp_path / "run")
     assert rows[0]["dev_wer"] > 0.5
     assert min(row["dev_wer"] for row in rows) < 0.2
-    # What the trigram knows of texts is no longer to be learnt.
+    # A text has a share of all texts: never more than they have together.
     assert all(row["loss"] > 0 for row in rows)
 
 
