@@ -85,7 +85,7 @@ def log_denominator(logits: Any, logit_lengths: Any, trigram: Any, *, blank_id: 
             if upstream is None:
                 (upstream,) = arguments
             frames = ops.concatenate([probs, is_valid, scales[:, :, None]], axis=2)
-            shares = sums.passing(states, sums.back(frames, states[-1])) * is_valid
+            shares = sums.passing(states, sums.back(frames, end)) * is_valid
             return ops.transpose(shares, [1, 0, 2]) * upstream[:, None, None]
 
         return ops.sum(ops.log(scales), axis=0) + ops.log(end), gradient
@@ -134,23 +134,22 @@ class _Sums:
         _, (states, scales) = ops.scan(move, (state, ones), frames)
         return states, scales, ops.sum(states[-1] * self.ends, axis=(0, 1, 3)) + _TINY
 
-    def back(self, frames: Any, last: Any) -> Any:
+    def back(self, frames: Any, end: Any) -> Any:
         """Runs from the last frame to the first.
 
         Args:
             frames: [T, B, V + 2], as `ahead` takes them, and what it divided by.
-            last: Its last state.
+            end: What its last states are worth at a text's end, [B].
 
         Returns:
             [T, 2, V, B, V]: of every state what a share of it is worth in the end, as a multiple
             of what all states together are.
         """
-        end = ops.sum(last * self.ends, axis=(0, 1, 3)) + _TINY
-        worth = self.ends / end[:, None] + ops.zeros_like(last)
+        worth = self.ends / end[:, None]
         step = _compiled(self._step_back)
         return ops.scan(
             lambda after, frame: (step(after, frame, self.exits), after),
-            worth,
+            ops.stack([worth, worth]),
             frames,
             reverse=True,
         )[1]
