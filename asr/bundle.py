@@ -5,6 +5,7 @@
 ├── recipe.toml       [features] [text] [decoding] [confidence], and how it was trained
 ├── vocabulary.json
 ├── lm.ngram          a language model for the beam search, in some
+├── lm.lstm           a recurrent one that chooses among the texts found, in some
 ├── model.onnx, model.int8.onnx, onnx.json
 │                     the same network without Keras, once exported (`asr.onnx_network`)
 └── card.md           data, licence, figures, the command that made it
@@ -29,12 +30,14 @@ from asr.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from asr.decoding import LanguageModel
+    from asr.lm.lstm import LstmModel
 
 NETWORK_FILE = "model.keras"
 RECIPE_FILE = "recipe.toml"
 VOCABULARY_FILE = "vocabulary.json"
 CARD_FILE = "card.md"
 LANGUAGE_MODEL_FILE = "lm.ngram"
+RESCORER_FILE = "lm.lstm"
 
 _MAX_KEY_PARTS = 64
 
@@ -54,6 +57,7 @@ class Bundle:
         vocabulary: Its tokens.
         confidence: What its certainty is worth.
         language_model_file: Its language model; None if it has none.
+        rescorer_file: Its recurrent language model; None if it has none.
     """
 
     folder: Path
@@ -64,6 +68,7 @@ class Bundle:
     vocabulary: Vocabulary
     confidence: Calibration = field(default_factory=Calibration)
     language_model_file: Path | None = None
+    rescorer_file: Path | None = None
 
     @property
     def name(self) -> str:
@@ -91,6 +96,16 @@ class Bundle:
             return None
         return open_language_model(self.language_model_file)
 
+    def open_rescorer(self) -> "LstmModel | None":
+        """Opens the recurrent language model; None if there is none, or none is to be asked.
+
+        Raises:
+            LanguageModelError: The file is broken.
+        """
+        if self.rescorer_file is None or not self.decoding.num_rescored:
+            return None
+        return open_rescorer(self.rescorer_file)
+
 
 def open_bundle(name_or_folder: str | Path) -> Bundle:
     """Opens a model by its folder (a run's folder will do) or by the name of an installed one.
@@ -104,7 +119,7 @@ def open_bundle(name_or_folder: str | Path) -> Bundle:
     """
     folder = _find(name_or_folder)
     recipe = _read_recipe(folder / RECIPE_FILE)
-    language_model = folder / LANGUAGE_MODEL_FILE
+    language_model, rescorer = folder / LANGUAGE_MODEL_FILE, folder / RESCORER_FILE
     return Bundle(
         folder=folder,
         recipe=recipe,
@@ -115,6 +130,7 @@ def open_bundle(name_or_folder: str | Path) -> Bundle:
         vocabulary=_read_vocabulary(folder / VOCABULARY_FILE),
         confidence=_options(Calibration, {"confidence": {}} | recipe, "confidence", folder),
         language_model_file=language_model if language_model.is_file() else None,
+        rescorer_file=rescorer if rescorer.is_file() else None,
     )
 
 
@@ -137,6 +153,22 @@ def open_language_model(path: Path) -> "LanguageModel":
         return open_binary(path) if is_binary(path) else read_arpa(path)
     except OSError as error:
         raise LanguageModelError(f"{path}: expected a language model: {error.strerror}") from None
+
+
+def open_rescorer(path: Path) -> "LstmModel":
+    """Opens a recurrent language model, a file of `asr lm --lstm`.
+
+    Raises:
+        LanguageModelError: The file is missing or broken.
+    """
+    from asr.lm.lstm_file import read_lstm
+
+    try:
+        return read_lstm(path)
+    except OSError as error:
+        raise LanguageModelError(
+            f"{path}: expected a recurrent language model: {error.strerror}"
+        ) from None
 
 
 def write_settings(

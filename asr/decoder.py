@@ -20,6 +20,7 @@ from asr.decoding import (
     n_best,
 )
 from asr.errors import DecodingError, VocabularyError
+from asr.rescoring import TextScorer, rescored
 from asr.vocabulary import Vocabulary
 
 
@@ -33,11 +34,12 @@ class Decoder:
         hotwords: Words and phrases to be expected, each with what it adds to a text's natural
             log-probability where it is heard, above 0. Normalised as the texts the network was
             trained on.
+        rescorer: Chooses among the best `num_rescored` texts, such as `asr.lm.LstmModel`.
 
     Raises:
-        DecodingError: There is a language model, or are hotwords, and the method is not `beam`; a
-            closed vocabulary and no language model; a language model that is not laid out as
-            arrays, as KenLM's are; a hotword's weight is not above 0; or there are priors of
+        DecodingError: There is a language model of either kind, or are hotwords, and the method is
+            not `beam`; a closed vocabulary and no language model; a language model that is not laid
+            out as arrays, as KenLM's are; a hotword's weight is not above 0; or there are priors of
             another number of tokens than the vocabulary's.
         VocabularyError: The vocabulary cannot spell some of the options' words or of the hotwords;
             they are named.
@@ -51,8 +53,15 @@ class Decoder:
         vocabulary: Vocabulary,
         language_model: LanguageModel | None = None,
         hotwords: Mapping[str, float] | None = None,
+        rescorer: TextScorer | None = None,
     ) -> None:
+        if rescorer is not None and options.method != "beam":
+            raise DecodingError(
+                f"expected method 'beam' with a recurrent language model, received {options.method}"
+            )
         self._options = options
+        self._vocabulary = vocabulary
+        self._rescorer = rescorer if options.num_rescored else None
         self._blank_id = vocabulary.blank_id
         self._lexicon = lexicon_of(options.words, vocabulary) if options.words else None
         self._fusion = _fusion_of(options, vocabulary, language_model, hotwords or {})
@@ -77,6 +86,8 @@ class Decoder:
         Raises:
             DecodingError: The input is not log-probabilities.
         """
+        if self._rescorer is not None:
+            return self.n_best(log_probs, 1)[0]
         return decode(
             self._less_priors(log_probs),
             self._options,
@@ -121,14 +132,19 @@ class Decoder:
             DecodingError: The input is not log-probabilities, the method is not `beam`, or there
                 cannot be so many.
         """
-        return n_best(
+        wanted = count if self._rescorer is None else max(count, self._options.num_rescored)
+        found = n_best(
             self._less_priors(log_probs),
             self._options,
             blank_id=self._blank_id,
-            count=count,
+            count=wanted,
             lexicon=self._lexicon,
             fusion=self._fusion,
         )
+        if self._rescorer is not None:
+            texts = [self._vocabulary.decode(one.tokens) for one in found]
+            found = rescored(found, texts, self._options, self._rescorer)
+        return found[:count]
 
     def _less_priors(self, log_probs: npt.ArrayLike) -> npt.ArrayLike:
         if not self._prior_scale:

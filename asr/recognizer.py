@@ -20,6 +20,7 @@ from asr.decoding import DecodingOptions, Hypothesis, LanguageModel
 from asr.errors import AudioError, DecodingError
 from asr.features import FeatureOptions, extract, step_s
 from asr.passages import Passage, passages
+from asr.rescoring import TextScorer
 from asr.streaming import Heard, Listener
 from asr.text import TextOptions
 from asr.transcript import Alternative, Transcript, Word, words_of
@@ -33,7 +34,6 @@ Network = Callable[[Floats, npt.NDArray[np.int32]], tuple[Floats, npt.NDArray[np
 """(features [B, T, F], feature_lengths [B]) → (logits [B, T', V], logit_lengths [B])."""
 
 _WINDOWS_AT_ONCE = 8
-
 MAX_BATCH_S = 240.0
 """Padded seconds of audio the network is given at once; bounds memory, not speed."""
 
@@ -59,6 +59,7 @@ class Recognizer:
         language_model: How likely words are after one another (beam search only).
         hotwords: Words and phrases to be expected, normalised as `text` says, each with what it
             adds to a text's natural log-probability where it is heard (beam search only).
+        rescorer: Chooses among the texts that the search found best (beam search only).
         confidence: What the network's certainty of a word is worth.
         num_texts: How many texts a transcript shows, the best of them included (more than one with
             beam search only).
@@ -66,8 +67,7 @@ class Recognizer:
 
     Raises:
         VocabularyError: The vocabulary cannot spell some of the decoding's words or hotwords.
-        DecodingError: Something was given that is for the beam search only, without it, or more
-            texts are asked for than its beam holds.
+        DecodingError: What is for the beam search only was given without it, or too many texts.
     """
 
     features: FeatureOptions
@@ -77,6 +77,7 @@ class Recognizer:
     network: Network
     language_model: LanguageModel | None = None
     hotwords: Mapping[str, float] = field(default_factory=dict)
+    rescorer: TextScorer | None = None
     confidence: Calibration = field(default_factory=Calibration)
     num_texts: int = 1
     cuts: CutOptions = RECORDING
@@ -89,7 +90,7 @@ class Recognizer:
                 f"expected from 1 to {most} texts of a {self.decoding.method} search, received "
                 f"{self.num_texts}"
             )
-        parts = (self.decoding, self.vocabulary, self.language_model, self.hotwords)
+        parts = (self.decoding, self.vocabulary, self.language_model, self.hotwords, self.rescorer)
         object.__setattr__(self, "_decoder", Decoder(*parts))
 
     @classmethod
@@ -102,7 +103,7 @@ class Recognizer:
         num_texts: int = 1,
         cuts: CutOptions = RECORDING,
     ) -> Self:
-        """Joins an opened model, its language model included, with what computes its network.
+        """Joins an opened model, its language models included, with what computes its network.
 
         Raises:
             AsrError: As for the attributes, or the language model is broken.
@@ -115,6 +116,7 @@ class Recognizer:
             network=network,
             language_model=bundle.open_language_model(),
             hotwords=hotwords or {},
+            rescorer=bundle.open_rescorer(),
             confidence=bundle.confidence,
             num_texts=num_texts,
             cuts=cuts,

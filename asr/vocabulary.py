@@ -4,8 +4,6 @@ import base64
 import binascii
 import collections
 import dataclasses
-import functools
-import io
 import json
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -13,7 +11,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from asr import files
-from asr.errors import MissingExtraError, VocabularyError
+from asr.errors import VocabularyError
+from asr.subwords import pieces, processor, train_subwords
 
 BLANK = "<blank>"
 # Sentencepiece's own sign for a space within a piece (U+2581).
@@ -90,8 +89,8 @@ class Vocabulary:
             VocabularyError: The texts do not allow that many pieces, or need more.
             MissingExtraError: The extra `subwords` is not installed.
         """
-        model = _train_sentencepiece(texts, size)
-        return cls(tokens=(BLANK, *_pieces(model)[1:]), kind="subwords", model=model)
+        model = train_subwords(texts, size)
+        return cls(tokens=(BLANK, *pieces(model)[1:]), kind="subwords", model=model)
 
     @classmethod
     def from_json(cls, text: str, *, where: str = "vocabulary") -> "Vocabulary":
@@ -204,10 +203,10 @@ class Vocabulary:
 
     def _encode_subwords(self, text: str) -> list[int]:
         model = self.model or b""
-        if _pieces(model)[1:] != self.tokens[1:]:
+        if pieces(model)[1:] != self.tokens[1:]:
             raise VocabularyError("expected the pieces of the sentencepiece model as tokens")
         # Piece 0 of the model is its `unknown`, where ours is blank, so the numbers are the same.
-        tokens: list[int] = _processor(model).encode(text)
+        tokens: list[int] = processor(model).encode(text)
         if 0 in tokens:
             raise VocabularyError(f"the sentencepiece model cannot spell {text!r}")
         return tokens
@@ -292,57 +291,3 @@ def _refuse_repeated_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if repeated:
         raise VocabularyError(f"expected every key once, repeated: {', '.join(repeated)}")
     return dict(pairs)
-
-
-def _sentencepiece() -> Any:
-    try:
-        import sentencepiece
-    except ImportError:
-        raise MissingExtraError(
-            "subword vocabularies need sentencepiece; install the extra `subwords`, "
-            "e.g. pip install 'bilstm-asr[subwords]'"
-        ) from None
-    return sentencepiece
-
-
-def _train_sentencepiece(texts: Iterable[str], size: int) -> bytes:
-    trainer = _sentencepiece().SentencePieceTrainer
-    model = io.BytesIO()
-    try:
-        trainer.train(
-            sentence_iterator=iter(texts),
-            model_writer=model,
-            vocab_size=size,
-            model_type="unigram",
-            # Every character of the texts, as it is: normalising is the job of asr.text.
-            character_coverage=1.0,
-            normalization_rule_name="identity",
-            remove_extra_whitespaces=False,
-            # The unknown piece takes number 0, where our blank is; no other special piece.
-            unk_id=0,
-            bos_id=-1,
-            eos_id=-1,
-            pad_id=-1,
-            max_sentence_length=1_000_000,  # bytes; longer texts are passed over without a word
-            num_threads=1,  # the same texts give the same pieces
-            minloglevel=2,  # errors only: they come back as exceptions
-        )
-    except (RuntimeError, OSError) as error:
-        # Its message opens with a place in its own source, in brackets.
-        reason = str(error).rpartition("] ")[2] or str(error)
-        raise VocabularyError(f"sentencepiece cannot learn {size} tokens: {reason}") from None
-    return model.getvalue()
-
-
-@functools.lru_cache(maxsize=4)
-def _processor(model: bytes) -> Any:
-    try:
-        return _sentencepiece().SentencePieceProcessor(model_proto=model)
-    except (RuntimeError, OSError) as error:
-        raise VocabularyError(f"the sentencepiece model is broken: {error}") from None
-
-
-@functools.lru_cache(maxsize=4)
-def _pieces(model: bytes) -> tuple[str, ...]:
-    processor = _processor(model)
-    return tuple(map(processor.id_to_piece, range(processor.get_piece_size())))

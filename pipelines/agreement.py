@@ -58,7 +58,12 @@ def compare_networks(
         AsrError: A network cannot be computed, or gives what cannot be decoded; or the bundle's
             language model cannot be read.
     """
-    decoder = Decoder(bundle.decoding, bundle.vocabulary, bundle.open_language_model())
+    decoder = Decoder(
+        bundle.decoding,
+        bundle.vocabulary,
+        bundle.open_language_model(),
+        rescorer=bundle.open_rescorer(),
+    )
     blank_id = bundle.vocabulary.blank_id
     greedy: dict[str, list[tuple[int, ...]]] = {name: [] for name in networks}
     heard: dict[str, dict[str, str]] = {name: {} for name in networks}

@@ -66,8 +66,13 @@ class Choices:
             raise UsageError(
                 "expected --lm FILE with --alpha and --beta: the model has no language model"
             )
+        # The recurrent model was weighed beside the other one, and goes with it.
+        rescorer = bundle.rescorer_file if self.language_model is None else None
         applied = dataclasses.replace(
-            bundle, decoding=self._options(bundle.decoding), language_model_file=language_model
+            bundle,
+            decoding=self._options(bundle.decoding),
+            language_model_file=language_model,
+            rescorer_file=rescorer,
         )
         if self.num_texts > applied.decoding.beam_width:
             raise UsageError(
@@ -100,7 +105,9 @@ class Choices:
         if self._for_beam():
             changes["method"] = "beam"
         if changes.get("method") == "greedy":  # what only a beam search can keep to
-            changes |= {"words": (), "closed_vocabulary": False}
+            changes |= {"words": (), "closed_vocabulary": False, "num_rescored": 0}
+        elif self.beam_width is not None:
+            changes["num_rescored"] = min(options.num_rescored, self.beam_width)
         try:
             return dataclasses.replace(options, **changes)
         except OptionsError as error:

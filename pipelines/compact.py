@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from asr.bundle import LANGUAGE_MODEL_FILE, NETWORK_FILE, open_bundle, write_settings
+from asr.bundle import NETWORK_FILE, open_bundle, write_settings
 from asr.errors import BundleError
 from asr.files import replacing
 
@@ -66,9 +66,10 @@ def compact(bundle: "Bundle", folder: Path) -> "Bundle":
         stored = Path(name) / NETWORK_FILE
         model.save(stored)
         _deflate(stored, aside)
-    if bundle.language_model_file is not None:
-        with replacing(folder / LANGUAGE_MODEL_FILE) as aside:
-            shutil.copyfile(bundle.language_model_file, aside)
+    for file in (bundle.language_model_file, bundle.rescorer_file):
+        if file is not None:
+            with replacing(folder / file.name) as aside:
+                shutil.copyfile(file, aside)
     card = bundle.card if NOTE in bundle.card else f"{bundle.card.rstrip()}\n\n{NOTE}\n"
     write_settings(folder, recipe=bundle.recipe, vocabulary=bundle.vocabulary, card=card)
     return open_bundle(folder)

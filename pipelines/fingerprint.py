@@ -38,6 +38,8 @@ def fingerprint(
     files = {"network": network_file(bundle, engine), "vocabulary": bundle.folder / VOCABULARY_FILE}
     if bundle.language_model_file is not None and bundle.decoding.method == "beam":
         files["language_model"] = bundle.language_model_file
+    if bundle.rescorer_file is not None and bundle.decoding.num_rescored:
+        files["rescorer"] = bundle.rescorer_file
     said = {
         **{name: file_digest(path) if path.is_file() else "" for name, path in files.items()},
         "features": to_table(bundle.features),

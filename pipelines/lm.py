@@ -3,12 +3,18 @@
 import argparse
 import math
 import sys
-from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
-from asr.errors import LanguageModelError, OptionsError
-from pipelines.progress import Progress
+from asr.errors import OptionsError
+from pipelines.recurrent_lm import (
+    add_recurrent_arguments,
+    check_recurrent,
+    given_settings,
+    score_recurrent,
+    train_recurrent,
+)
+from pipelines.sentences import sentences
 from pipelines.usage import UsageError, refuse_existing
 
 if TYPE_CHECKING:
@@ -20,7 +26,12 @@ DESCRIPTION = """\
 Estimates how likely words follow each other (modified Kneser-Ney), from text
 with a sentence a line, or writes a model that is there in another form. Memory
 goes with the number of different word sequences, not with the length of the
-text: about 1 GB for 10 million of them."""
+text: about 1 GB for 10 million of them.
+
+With --lstm it trains a recurrent model instead, which remembers whole sentences.
+It is too slow to take part in a search: it chooses among the texts that the
+search with the n-grams found. asr tune --rescorer puts it into a model. Ten
+million words take about an hour and a half on two cores."""
 
 EXAMPLES = """\
 examples:
@@ -34,11 +45,12 @@ examples:
   an ARPA file from elsewhere, made quick to open, and smaller
     asr lm --from 3-gram.arpa.gz -o lm.ngram
     asr lm --from lm.ngram --prune-entropy 1e-8 -o small.ngram
+  a recurrent one beside it; had it been stopped, --resume goes on
+    asr lm books.txt.xz --lstm -o lm.lstm --heldout other.txt
 """
 
 DEFAULT_PRUNE = (0, 0, 1, 1)
 _SETTINGS = ("order", "prune", "vocab_size", "min_count")
-_STDIN = "-"
 _MEGABYTE = 1e6
 
 
@@ -69,6 +81,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--heldout", metavar="FILE", help="print the model's perplexity on this text"
     )
     _add_model_arguments(parser)
+    add_recurrent_arguments(parser)
 
 
 def _add_model_arguments(parser: argparse.ArgumentParser) -> None:
@@ -123,8 +136,18 @@ def run(arguments: argparse.Namespace) -> int:
     text = TextOptions(
         language=arguments.language, case=arguments.case, punctuation=arguments.punctuation
     )
+    if arguments.lstm:
+        check_recurrent(arguments, _for_ngrams(arguments))
+        heldout = [] if arguments.heldout is None else _with_words(arguments.heldout, text)
+        read = [line for one in arguments.texts for line in _with_words(one, text)]
+        train_recurrent(arguments, read, heldout)
+        return 0
     _check(arguments)
     source = arguments.source
+    if source is not None and _is_recurrent(source):
+        heldout = [] if arguments.heldout is None else _with_words(arguments.heldout, text)
+        score_recurrent(arguments, heldout)
+        return 0
     model = _estimated(arguments, text) if source is None else _opened(source)
     if arguments.prune_entropy is not None:
         model = _pruned(model, arguments.prune_entropy)
@@ -138,6 +161,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _check(arguments: argparse.Namespace) -> None:
     """Refuses what would fail only after all the work."""
+    if recurrent := given_settings(arguments):
+        raise UsageError(f"expected --lstm with {', '.join(recurrent)}")
     if bool(arguments.texts) == (arguments.source is not None):
         raise UsageError("expected texts, or a model by --from; one of the two")
     outputs = [path for path in (arguments.output, arguments.arpa) if path is not None]
@@ -160,6 +185,22 @@ def _check(arguments: argparse.Namespace) -> None:
             raise UsageError(
                 f"expected --bits {MIN_BITS} to {MAX_BITS} and -o, received {arguments.bits}"
             )
+
+
+def _is_recurrent(path: Path) -> bool:
+    from asr.lm.lstm_file import is_lstm
+
+    return is_lstm(path)
+
+
+def _for_ngrams(arguments: argparse.Namespace) -> list[str]:
+    given = {"from": arguments.source, "arpa": arguments.arpa}
+    given |= {name: getattr(arguments, name) for name in (*_SETTINGS, "prune_entropy")}
+    return [f"--{name.replace('_', '-')}" for name, value in given.items() if value is not None]
+
+
+def _with_words(source: str, text: "TextOptions") -> list[str]:
+    return [sentence for sentence in sentences(source, text) if sentence.split()]
 
 
 def _estimated(arguments: argparse.Namespace, text: "TextOptions") -> "NgramModel":
@@ -248,66 +289,6 @@ def _print_perplexity(model: "NgramModel", source: str, text: "TextOptions") -> 
         f"{found.num_sentences:,} sentences ({found.value_with_unknown:.2f} with unknown words)\n"
         f"unknown words {found.num_unknown:,} ({found.unknown_rate:.2%})"
     )
-
-
-def sentences(source: str, text: "TextOptions") -> Iterator[str]:
-    """Yields the sentences of a text, normalised, and shows how far it is.
-
-    Args:
-        source: A file of lines, a manifest, or `-`.
-        text: How they are normalised.
-
-    Raises:
-        AsrError: The file cannot be understood.
-        OSError: It cannot be opened.
-    """
-    from asr.text import normalise_text
-
-    for line in _lines(source):
-        yield normalise_text(line, text)
-
-
-def _lines(source: str) -> Iterator[str]:
-    if source == _STDIN:
-        with Progress(None, unit="lines", label="reading standard input") as progress:
-            yield from _decoded(sys.stdin.buffer, "standard input", progress)
-        return
-    path = Path(source)
-    if path.suffix.lower() in (".jsonl", ".json") or path.is_dir():
-        from asr.interchange import read_utterances
-
-        yield from (one.text for one in read_utterances(path) if one.text)
-        return
-    with path.open("rb") as file:
-        yield from _file_lines(file, path)
-
-
-def _file_lines(file: BinaryIO, path: Path) -> Iterator[str]:
-    from asr.lm.arpa import BAD_ARCHIVE, unpacked
-
-    total = path.stat().st_size / _MEGABYTE or None
-    with Progress(total, unit="MB", label=f"reading {path.name}") as progress:
-        try:
-            yield from _decoded(unpacked(file, path), str(path), progress, raw=file)
-        except BAD_ARCHIVE as error:
-            raise LanguageModelError(f"{path}: the compressed file is broken ({error})") from None
-
-
-def _decoded(
-    lines: Iterable[bytes], name: str, progress: Progress, raw: BinaryIO | None = None
-) -> Iterator[str]:
-    """Yields lines as text; progress is counted in lines, or in bytes of the file on the disk."""
-    for number, line in enumerate(lines, start=1):
-        try:
-            yield line.decode("utf-8")
-        except UnicodeDecodeError as error:
-            raise LanguageModelError(f"{name}, line {number}: expected UTF-8, {error}") from None
-        if raw is None:
-            progress.advance(1)
-        elif number % 1000 == 0:
-            progress.advance(raw.tell() / _MEGABYTE - progress.done)
-    if raw is not None:
-        progress.advance(raw.tell() / _MEGABYTE - progress.done)
 
 
 def _say(line: str) -> None:

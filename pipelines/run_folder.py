@@ -8,6 +8,7 @@
 ├── tensorboard/       the same, for TensorBoard
 ├── excluded.jsonl     utterances left out of training, each with its reason
 ├── lm.ngram           what dev is decoded with, of a run begun from a model that had it
+├── lm.lstm            what chooses among the texts found, if that model had it
 └── checkpoint.npz     where to go on
 """
 
@@ -18,10 +19,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from asr.bundle import LANGUAGE_MODEL_FILE, NETWORK_FILE, VOCABULARY_FILE
+from asr.bundle import LANGUAGE_MODEL_FILE, NETWORK_FILE, RESCORER_FILE, VOCABULARY_FILE
 from asr.errors import TrainingError
 from asr.files import replacing, write_lines, write_text
 from asr.vocabulary import Vocabulary
+
+_LANGUAGE_MODELS = (LANGUAGE_MODEL_FILE, RESCORER_FILE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +80,7 @@ class RunFolder:
         recipe: Mapping[str, Any],
         vocabulary: Vocabulary,
         checkpoint: Callable[[], None],
-        language_model: Path | None = None,
+        language_models: Sequence[Path] = (),
     ) -> None:
         """Makes the folder for a new run in the place of an old one.
 
@@ -85,15 +88,15 @@ class RunFolder:
             recipe: Every setting.
             vocabulary: What the network spells with, which a resumed run does not learn anew.
             checkpoint: Writes the run's first checkpoint.
-            language_model: A file to keep with the model, if it has one.
+            language_models: Files to keep with the model, called as in a bundle.
         """
         import tomli_w
 
-        if language_model is None:
-            self.language_model.unlink(missing_ok=True)
-        else:  # first of all: it may be that of the run that goes
-            with replacing(self.language_model) as aside:
-                shutil.copyfile(language_model, aside)
+        for file in language_models:  # first of all: they may be those of the run that goes
+            with replacing(self.path / file.name) as aside:
+                shutil.copyfile(file, aside)
+        for name in {*_LANGUAGE_MODELS} - {file.name for file in language_models}:
+            (self.path / name).unlink(missing_ok=True)
         for path in (self.recipe, self.checkpoint, self._metrics, self._curves):
             path.unlink(missing_ok=True)
         for folder in (self.model, self._events):
@@ -103,11 +106,12 @@ class RunFolder:
         # Last: from the moment there is a recipe there is a run, and it can be resumed.
         write_text(self.recipe, tomli_w.dumps(recipe))
 
-    def give_language_model(self) -> None:
-        """Copies the run's language model to its model, if it has one."""
-        if self.language_model.is_file():
-            with replacing(self.model / LANGUAGE_MODEL_FILE) as aside:
-                shutil.copyfile(self.language_model, aside)
+    def give_language_models(self) -> None:
+        """Copies the run's language models to its model, if it has any."""
+        for name in _LANGUAGE_MODELS:
+            if (self.path / name).is_file():
+                with replacing(self.model / name) as aside:
+                    shutil.copyfile(self.path / name, aside)
 
     def sweep(self) -> None:
         """Removes what a killed process was writing; with large networks it adds up."""

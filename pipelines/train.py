@@ -86,18 +86,18 @@ def train(
     require_backend()
     log = TrainingLog(quiet=quiet)
     run = RunFolder(run_folder)
-    vocabulary, language_model = None, None
+    vocabulary, files = None, list[Path]()
     if resume:
         run.sweep()
         if run.vocabulary.is_file():
             vocabulary = Vocabulary.load(run.vocabulary)
         if run.language_model.is_file():
-            language_model = run.language_model
+            files = [run.language_model]
     elif not overwrite:
         run.refuse_existing()
     bundle = open_bundle(base) if base is not None else None
     if bundle is not None:
-        recipe, vocabulary, language_model = _inherit(recipe, bundle, log)
+        recipe, vocabulary, files = _inherit(recipe, bundle, log)
     _check_masks(recipe)
     features = with_average_speech(recipe.features, _utterances(recipe), quiet=quiet)
     recipe = replace(recipe, features=features)
@@ -109,12 +109,12 @@ def train(
     from pipelines.trainer import Trainer
 
     source = (bundle, load_network(bundle.folder)) if bundle is not None else None
-    words = open_language_model(language_model) if language_model is not None else None
+    words = open_language_model(files[0]) if files else None
     trainer = Trainer(recipe, corpus, store, run, base=source, language_model=words, log=log)
     if resume:
         trainer.resume()
     else:
-        run.create(recipe.to_table(), corpus.vocabulary, trainer.checkpoint, language_model)
+        run.create(recipe.to_table(), corpus.vocabulary, trainer.checkpoint, files)
     corpus.write_exclusions(run.exclusions)
     if corpus.exclusions:
         log.line(f"what was left out, and why: {run.exclusions}")
@@ -241,8 +241,11 @@ def _resume(arguments: argparse.Namespace) -> TrainingResult:
 
 def _inherit(
     recipe: Recipe, bundle: Bundle, log: TrainingLog
-) -> tuple[Recipe, Vocabulary, Path | None]:
-    """Returns the recipe with what is the base model's, the vocabulary and the language model."""
+) -> tuple[Recipe, Vocabulary, list[Path]]:
+    """Returns the recipe with what is the base model's, the vocabulary and the language models.
+
+    Of these the first is the one that the search asks; there is no second without it.
+    """
     model: Any = bundle.recipe.get("model", {})
     network = from_table(BiLSTMOptions, model, where=f"{bundle.folder} [model]")
     features = bundle.features
@@ -262,16 +265,17 @@ def _inherit(
             f"beginning from {bundle.name}; its alphabet lacks {' '.join(missing)}, so the output "
             f"layer is replaced"
         )
-        return recipe, learn_vocabulary(texts, recipe.vocabulary), None
+        return recipe, learn_vocabulary(texts, recipe.vocabulary), []
     language_model = bundle.language_model_file
     # A list of words, unlike a language model, would forbid what is to be learnt.
     can_keep = bundle.decoding.method == "beam" and not bundle.decoding.words
     if language_model is None or not can_keep or recipe.decoding != DecodingOptions():
         log.line(f"beginning from {bundle.name}, with its alphabet")
-        return recipe, bundle.vocabulary, None
+        return recipe, bundle.vocabulary, []
     log.line(f"beginning from {bundle.name}, with its alphabet and language model")
     recipe = replace(recipe, decoding=bundle.decoding, confidence=bundle.confidence)
-    return recipe, bundle.vocabulary, language_model
+    files = [file for file in (language_model, bundle.rescorer_file) if file is not None]
+    return recipe, bundle.vocabulary, files
 
 
 def _utterances(recipe: Recipe) -> Iterator[Utterance]:

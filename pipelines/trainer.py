@@ -244,7 +244,7 @@ class Trainer:
         write_settings(
             folder, recipe=self.recipe.to_table(), vocabulary=self.corpus.vocabulary, card=card
         )
-        self.run.give_language_model()
+        self.run.give_language_models()
         with replacing(folder / NETWORK_FILE) as aside:
             self.network.save(aside)
 

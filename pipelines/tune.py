@@ -1,6 +1,7 @@
 """`asr tune`: how a model decodes best, chosen on speech with texts."""
 
 import argparse
+import dataclasses
 from pathlib import Path
 
 from pipelines.usage import UsageError, refuse_existing
@@ -9,9 +10,10 @@ DESCRIPTION = """\
 Searches the settings of decoding under which a model makes the fewest word
 errors on speech with texts: the weight of a language model (alpha), what every
 word adds (beta), how much of the network's own expectation of letters is taken
-out for it (prior_scale), and the width of the beam. Also corrects how sure it
-says it is of a word, by how often such words are right. The network runs once;
-the rest takes minutes.
+out for it (prior_scale), and the width of the beam; and where there is a
+recurrent language model (of asr lm --lstm), how many texts it reads, and what
+its word counts for. Also corrects how sure it says it is of a word, by how often
+such words are right. The network runs once; the rest takes minutes.
 
 What is chosen on speech looks better on it than it is. Therefore the WER is
 shown too of each speaker decoded with what the others would have chosen, and so
@@ -19,7 +21,8 @@ is the error of the confidences.
 
 Nothing is written unless asked: --write changes the model, -o makes a changed
 copy. Both set [decoding] and [confidence] in its recipe.toml, put the language
-model of --lm into it, if that is of use, and state the WER in its card.
+models of --lm and --rescorer into it, if they are of use, and state the WER in
+its card.
 """
 
 EXAMPLES = """\
@@ -43,6 +46,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         metavar="FILE",
         help="a language model of asr lm, or ARPA, in place of the model's own",
+    )
+    parser.add_argument(
+        "--rescorer",
+        type=Path,
+        metavar="FILE",
+        help="a recurrent language model of asr lm --lstm, in place of the model's own",
     )
     parser.add_argument("--write", action="store_true", help="change the model")
     parser.add_argument(
@@ -75,18 +84,21 @@ def run(arguments: argparse.Namespace) -> int:
         AsrError: The model, the manifest or a recording cannot be read.
     """
     _check(arguments)
-    from asr.bundle import open_bundle, open_language_model
+    from asr.bundle import open_bundle, open_language_model, open_rescorer
     from asr.interchange import read_utterances
     from pipelines.card import restated
     from pipelines.network import load_recognizer
     from pipelines.tuned_confidence import tune_confidence
     from pipelines.tuned_model import write_surface, write_tuned
+    from pipelines.tuned_rescoring import tune_rescoring
     from pipelines.tuning import Search, hear
     from pipelines.tuning_table import card_rows, lines
 
     bundle = open_bundle(arguments.model)
     file = arguments.lm or bundle.language_model_file
     language_model = None if file is None else open_language_model(file)
+    file = arguments.rescorer or bundle.rescorer_file
+    rescorer = None if file is None else open_rescorer(file)
     utterances = read_utterances(arguments.manifest, root=arguments.root)
     recognizer = load_recognizer(arguments.model, engine=arguments.engine)
     speech = hear(recognizer, utterances, quiet=arguments.quiet)
@@ -94,11 +106,12 @@ def run(arguments: argparse.Namespace) -> int:
         speech=speech,
         vocabulary=bundle.vocabulary,
         text=bundle.text,
-        options=bundle.decoding,
+        options=dataclasses.replace(bundle.decoding, num_rescored=0),
         language_model=language_model,
+        rescorer=rescorer,
         quiet=arguments.quiet,
     )
-    chosen = search.run()
+    chosen = tune_rescoring(search, search.run())
     confidence = tune_confidence(
         search.decode(chosen.options),
         speech,
@@ -116,6 +129,7 @@ def run(arguments: argparse.Namespace) -> int:
             chosen.options,
             calibration=confidence.calibration if confidence else None,
             language_model_file=arguments.lm,
+            rescorer_file=arguments.rescorer,
             card=restated(bundle.card, card_rows(search, chosen, source=arguments.manifest.name)),
             copy=arguments.output,
         )

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from asr.bundle import CARD_FILE, LANGUAGE_MODEL_FILE, RECIPE_FILE, Bundle
+from asr.bundle import CARD_FILE, LANGUAGE_MODEL_FILE, RECIPE_FILE, RESCORER_FILE, Bundle
 from asr.confidence import Calibration
 from asr.decoding import DecodingOptions
 from asr.files import replacing, write_text
@@ -25,6 +25,7 @@ def write_tuned(
     *,
     calibration: Calibration | None,
     language_model_file: Path | None,
+    rescorer_file: Path | None = None,
     card: str,
     copy: Path | None = None,
 ) -> Path:
@@ -35,6 +36,7 @@ def write_tuned(
         options: How it is to decode.
         calibration: What its certainty is worth; None leaves that as it is.
         language_model_file: Becomes the model's own, if a beam search is to ask it.
+        rescorer_file: Becomes the model's own recurrent one, if that is to be asked.
         card: What the model's card is to say from now on.
         copy: A folder that is not there: the model is left as it is, and the copy appears there
             whole or not at all. None changes the model.
@@ -49,9 +51,13 @@ def write_tuned(
     if calibration is not None:
         changes["confidence"] = to_table(calibration)
     recipe = dict(bundle.recipe) | changes
-    source = language_model_file if options.method == "beam" else None
+    sources = [
+        (language_model_file if options.method == "beam" else None, LANGUAGE_MODEL_FILE),
+        (rescorer_file if options.num_rescored else None, RESCORER_FILE),
+    ]
+    installed = {name: source for source, name in sources if source is not None}
     if copy is None:
-        _change(bundle.folder, recipe, source, card)
+        _change(bundle.folder, recipe, installed, card)
         return bundle.folder
     if copy.exists():
         raise UsageError(f"{copy} is there already; -o makes a new folder")
@@ -59,19 +65,19 @@ def write_tuned(
     with tempfile.TemporaryDirectory(dir=copy.parent, prefix=f".{copy.name}.") as name:
         aside = Path(name) / "model"
         shutil.copytree(bundle.folder, aside)
-        _change(aside, recipe, source, card)
+        _change(aside, recipe, installed, card)
         os.rename(aside, copy)
     return copy
 
 
 def _change(
-    folder: Path, recipe: Mapping[str, Any], language_model_file: Path | None, card: str
+    folder: Path, recipe: Mapping[str, Any], language_models: Mapping[str, Path], card: str
 ) -> None:
     """The recipe comes last: what it says is there by then."""
     import tomli_w
 
-    if language_model_file is not None:
-        _install(language_model_file, folder / LANGUAGE_MODEL_FILE)
+    for name, source in language_models.items():
+        _install(source, folder / name)
     write_text(folder / CARD_FILE, card)
     write_text(folder / RECIPE_FILE, tomli_w.dumps(recipe))
 
@@ -83,7 +89,7 @@ def _install(source: Path, target: Path) -> None:
 
     if target.exists() and source.samefile(target):
         return
-    if not is_binary(source):
+    if not is_binary(source) and target.name == LANGUAGE_MODEL_FILE:
         write_binary(target, read_arpa(source))
         return
     with replacing(target) as aside:
@@ -99,6 +105,10 @@ def write_surface(path: Path, search: Search) -> None:
             "alpha": one.options.alpha,
             "beta": one.options.beta,
             "prior_scale": one.options.prior_scale,
+            "num_rescored": one.options.num_rescored,
+            "rescored_alpha": one.options.rescored_alpha,
+            "rescored_beta": one.options.rescored_beta,
+            "recurrent_share": one.options.recurrent_share,
             "wer": one.wer,
             "errors": one.num_errors,
             "decoding_s": round(one.decoding_s, 3),

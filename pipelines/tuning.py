@@ -18,6 +18,7 @@ from asr.decoding import DecodingOptions, Hypothesis, LanguageModel, token_log_p
 from asr.manifest import Utterance
 from asr.passages import cut_log_probs
 from asr.recognizer import Floats, Recognizer
+from asr.rescoring import TextScorer
 from asr.scoring import score
 from asr.text import TextOptions
 from asr.vocabulary import Vocabulary
@@ -151,6 +152,7 @@ class Search:
         text: Normalisation of both sides.
         options: The settings that are not searched.
         language_model: What alpha and beta are for; None leaves both out of the search.
+        rescorer: What is asked where settings say `num_rescored`.
         quiet: Show no progress.
         priors: Natural logarithm of each token's mean probability over the speech.
         trials: What was tried.
@@ -161,6 +163,7 @@ class Search:
     text: TextOptions
     options: DecodingOptions
     language_model: LanguageModel | None = None
+    rescorer: TextScorer | None = None
     quiet: bool = False
     priors: tuple[float, ...] = field(init=False)
     trials: dict[DecodingOptions, Trial] = field(default_factory=dict)
@@ -229,14 +232,20 @@ class Search:
             for options in new:
                 start_s = time.perf_counter()
                 found = self.decode(options, progress)
-                self.trials[options] = self._judge(options, found, time.perf_counter() - start_s)
+                texts = {key: text_of(one, self.vocabulary) for key, one in found.items()}
+                self.judge(options, texts, time.perf_counter() - start_s)
 
     def decode(
         self, options: DecodingOptions, progress: Progress | None = None
     ) -> dict[str, tuple[Hypothesis, ...]]:
         """Decodes all of the speech, utterances side by side; returns their passages by id."""
         is_beam = options.method == "beam"
-        decoder = Decoder(options, self.vocabulary, self.language_model if is_beam else None)
+        decoder = Decoder(
+            options,
+            self.vocabulary,
+            self.language_model if is_beam else None,
+            rescorer=self.rescorer if is_beam else None,
+        )
 
         def decode_one(passages: Sequence[Floats]) -> tuple[Hypothesis, ...]:
             found = tuple(map(decoder, passages))
@@ -247,6 +256,17 @@ class Search:
         heard = self.speech.passages
         with ThreadPoolExecutor(available_cores()) as pool:
             return dict(zip(heard, pool.map(decode_one, heard.values()), strict=True))
+
+    def judge(self, options: DecodingOptions, texts: Mapping[str, str], decoding_s: float) -> Trial:
+        """Writes down what a setting made of the speech, by id, and in how many seconds."""
+        scored = score(self.speech.references, texts, text=self.text)
+        self.trials[options] = trial = Trial(
+            options=options,
+            errors={row.id: row.words.errors for row in scored.rows},
+            wer=scored.wer,
+            decoding_s=decoding_s,
+        )
+        return trial
 
     def held_out_wer(self) -> float | None:
         """Returns the WER of each group with what would have been chosen on the others.
@@ -316,21 +336,6 @@ class Search:
         """Whether two settings differ by nothing but the width of the beam; greedy has none."""
         return one.method == "greedy" or one == dataclasses.replace(
             other, beam_width=one.beam_width
-        )
-
-    def _judge(
-        self,
-        options: DecodingOptions,
-        found: Mapping[str, Sequence[Hypothesis]],
-        decoding_s: float,
-    ) -> Trial:
-        texts = {key: text_of(passages, self.vocabulary) for key, passages in found.items()}
-        scored = score(self.speech.references, texts, text=self.text)
-        return Trial(
-            options=options,
-            errors={row.id: row.words.errors for row in scored.rows},
-            wer=scored.wer,
-            decoding_s=decoding_s,
         )
 
 

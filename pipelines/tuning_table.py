@@ -1,11 +1,13 @@
 """What a search for settings found, as a table to be read."""
 
+import dataclasses
 from collections.abc import Iterator
 
 from asr.intervals import bootstrap
 from pipelines import tuning
 from pipelines.evaluation import percent
 from pipelines.tuned_confidence import TunedConfidence
+from pipelines.tuned_rescoring import COUNTS
 from pipelines.tuning import Search, Trial
 
 
@@ -21,6 +23,7 @@ def lines(search: Search, chosen: Trial, confidence: TunedConfidence | None) -> 
     yield f"WER in % of {len(speech.references):,} utterances, {num_words:,} words"
     yield from _surface(search)
     yield from _widths(search, chosen)
+    yield from _rescored(search, chosen)
     greedy = next((one for one in search.trials.values() if one.options.method == "greedy"), None)
     if greedy is not None:
         yield f"greedy      {percent(greedy.wer):>9}"
@@ -69,6 +72,11 @@ def described(search: Search, trial: Trial) -> str:
         return "greedy"
     width = f"beam width {options.beam_width}"
     width = f"prior scale {options.prior_scale:g}, {width}" if options.prior_scale else width
+    if options.num_rescored:
+        width += (
+            f", then of {options.num_rescored} texts by alpha {options.rescored_alpha:g}, beta "
+            f"{options.rescored_beta:g}, {options.recurrent_share:g} of it the recurrent model's"
+        )
     if search.language_model is None:
         return width
     return f"alpha {options.alpha:g}, beta {options.beta:g}, {width}"
@@ -79,11 +87,7 @@ def _surface(search: Search) -> Iterator[str]:
 
     Of the scales of the network's priors each has one WER, its best, and the best has the table.
     """
-    grid = [
-        one
-        for one in search.trials.values()
-        if one.options.method == "beam" and one.options.beam_width == tuning.COARSE_WIDTH
-    ]
+    grid = [one for one in _searches(search) if one.options.beam_width == tuning.COARSE_WIDTH]
     if search.language_model is None or not grid:
         return
     best = min(grid, key=lambda one: one.num_errors)
@@ -105,6 +109,24 @@ def _surface(search: Search) -> Iterator[str]:
         yield f"  {alpha:>12g}{cells}".rstrip()
 
 
+def _searches(search: Search) -> list[Trial]:
+    """Returns what was tried of beam searches alone."""
+    tried = search.trials.values()
+    return [one for one in tried if one.options.method == "beam" and not one.options.num_rescored]
+
+
+def _rescored(search: Search, chosen: Trial) -> Iterator[str]:
+    """Yields what a recurrent model made of fewer texts, or of more, at the best weights."""
+    tried = [one for one in search.trials.values() if one.options.num_rescored]
+    if not tried:
+        return
+    best = chosen if chosen.options.num_rescored else min(tried, key=lambda one: one.num_errors)
+    alike = {dataclasses.replace(best.options, num_rescored=n): n for n in COUNTS}
+    same = {alike[one.options]: one for one in tried if one.options in alike}
+    yield "  texts read    " + "".join(f"{count:>8}" for count in sorted(same))
+    yield "  WER           " + "".join(f"{100 * same[n].wer:>8.2f}" for n in sorted(same))
+
+
 def _weights(one: Trial) -> tuple[float, float, float]:
     return one.options.alpha, one.options.beta, one.options.prior_scale
 
@@ -116,7 +138,7 @@ def _cell(one: Trial, best: Trial) -> str:
 
 def _widths(search: Search, chosen: Trial) -> Iterator[str]:
     """Yields what beams of other widths come to, at the weights that were chosen."""
-    beams = [one for one in search.trials.values() if one.options.method == "beam"]
+    beams = _searches(search)
     best = min(beams, key=lambda one: one.num_errors)
     of = chosen if chosen.options.method == "beam" else best
     same = [one for one in beams if _weights(one) == _weights(of)]

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from asr.lm import NgramModel, open_model
+from asr.lm.lstm_file import read_lstm
 from pipelines.cli import main
 
 TEXT = "The cat sat.\nThe cat ran!\nA dog sat\n\nthe dog ran\n"
@@ -206,3 +207,74 @@ def test_settings_out_of_range_are_named(
 ) -> None:
     assert lm(text, "-o", tmp_path / "lm.ngram", "--order", 9) == 2
     assert "expected an order from 1 to 8, received 9" in capsys.readouterr().err
+
+
+def sentences_of(folder: Path, *, count: int = 400) -> Path:
+    """A text in which what follows hangs on what came two words before."""
+    lines = [
+        f"the {'cat' if n % 3 else 'dog'} then {'sat' if n % 3 else 'ran'}" for n in range(count)
+    ]
+    path = folder / "long.txt"
+    path.write_text("\n".join(lines), encoding="utf-8")
+    return path
+
+
+def test_a_text_becomes_a_recurrent_model(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    long, model = sentences_of(tmp_path, count=3000), tmp_path / "lm.lstm"
+    small = ("--lstm", "--num-pieces", 16, "--units", 8, "--epochs", 1)
+    assert lm(long, *small, "-o", model, "--heldout", long) == 0
+    shown = capsys.readouterr()
+    assert "12,000 words in 3,000 sentences" in shown.err
+    assert "epoch 1: loss" in shown.err
+    assert "perplexity" in shown.err
+    assert [path.name for path in tmp_path.iterdir() if "checkpoint" in path.name] == []
+    assert len(read_lstm(model).pieces) == 16
+    assert lm("--from", model, "--heldout", long) == 0
+    assert capsys.readouterr().out.startswith("perplexity ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (("--lstm",), "expected texts and -o with --lstm"),
+        (("--lstm", "-o", "{}/lm.lstm", "--order", 3), "--order: for n-grams"),
+        (("--lstm", "-o", "{}/lm.lstm", "--bits", 9), "--bits 4 to 8"),
+        (("--lstm", "-o", "{}/text.txt"), "is there already"),
+        (("--lstm", "-o", "{}/lm.lstm", "--resume"), "expected the checkpoint"),
+        (("--lstm", "-o", "{}/lm.lstm", "--epochs", 0), "epochs of at least 1"),
+        (("-o", "{}/lm.ngram", "--units", 5), "expected --lstm with --units"),
+        (("-o", "{}/lm.ngram", "--resume"), "expected --lstm with --resume"),
+    ],
+)
+def test_what_makes_no_sense_of_a_recurrent_model_is_refused(
+    text: Path,
+    tmp_path: Path,
+    arguments: tuple[object, ...],
+    reason: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    given = [str(one).format(tmp_path) for one in arguments]
+    read = [] if reason.startswith("expected texts") else [text]
+    assert lm(*read, *given) == 2
+    assert reason in capsys.readouterr().err
+
+
+def test_too_short_a_text_is_no_recurrent_model(
+    text: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert lm(text, "--lstm", "--num-pieces", 15, "-o", tmp_path / "lm.lstm") == 1
+    assert "expected a text of at least" in capsys.readouterr().err
+    assert not (tmp_path / "lm.lstm").exists()
+
+
+def test_a_recurrent_model_is_scored_and_not_rewritten(
+    text: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = tmp_path / "lm.lstm"
+    model.write_bytes(b"PK\x03\x04 and no more")
+    assert lm("--from", model, "-o", tmp_path / "lm.ngram") == 2
+    assert "can be scored by --heldout" in capsys.readouterr().err
+    assert lm("--from", model, "--heldout", text) == 1
+    assert "expected a recurrent language model" in capsys.readouterr().err

@@ -30,6 +30,12 @@ class DecodingOptions:
             (`beam` only).
         token_log_priors: Natural logarithm of each token's mean probability, the blank's first;
             `asr tune` measures it.
+        num_rescored: How many of the beam's texts a recurrent language model reads to choose among
+            them; 0 for none (`beam` only). This and the next three say nothing without one.
+        rescored_alpha: Weight of the language models' natural log-probability in that choice.
+        rescored_beta: What every word adds in that choice.
+        recurrent_share: Share of the recurrent model's in the log-probability; the rest is that of
+            the model which took part in the search.
         closed_vocabulary: Whether texts hold no other words than the language model's (`beam`
             only). Tokens below `min_token_log_prob` begin nothing even where a word needs them.
     """
@@ -45,6 +51,10 @@ class DecodingOptions:
     unknown_letter_log_prob: float = -3.0
     prior_scale: float = 0.0
     token_log_priors: tuple[float, ...] = ()
+    num_rescored: int = 0
+    rescored_alpha: float = 0.5
+    rescored_beta: float = 0.5
+    recurrent_share: float = 0.5
     closed_vocabulary: bool = False
 
     def __post_init__(self) -> None:
@@ -68,5 +78,12 @@ class DecodingOptions:
         known = all(math.isfinite(prior) and prior <= 0 for prior in priors)
         require(known, "token_log_priors that are finite and at most 0", priors)
         require(bool(priors) or not self.prior_scale, "token_log_priors with prior_scale", priors)
+        require(self.num_rescored >= 0, "num_rescored of at least 0", self.num_rescored)
+        most = self.beam_width if self.method == "beam" else 0
+        require(self.num_rescored <= most, f"num_rescored of at most {most}", self.num_rescored)
+        require(0 <= self.rescored_alpha < math.inf, "rescored_alpha from 0", self.rescored_alpha)
+        require(math.isfinite(self.rescored_beta), "a finite rescored_beta", self.rescored_beta)
+        share = self.recurrent_share
+        require(0 <= share <= 1, "recurrent_share in 0..1", share)
         closed = self.closed_vocabulary
         require(self.method == "beam" or not closed, "no closed_vocabulary with greedy", closed)
