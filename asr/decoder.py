@@ -61,6 +61,7 @@ class Decoder:
             )
         self._options = options
         self._vocabulary = vocabulary
+        self._has_language_model = language_model is not None
         self._rescorer = rescorer if options.num_rescored else None
         self._blank_id = vocabulary.blank_id
         self._lexicon = lexicon_of(options.words, vocabulary) if options.words else None
@@ -143,7 +144,13 @@ class Decoder:
         )
         if self._rescorer is not None:
             texts = [self._vocabulary.decode(one.tokens) for one in found]
-            found = rescored(found, texts, self._options, self._rescorer)
+            found = rescored(
+                found,
+                texts,
+                self._options,
+                self._rescorer,
+                has_language_model=self._has_language_model,
+            )
         return found[:count]
 
     def _less_priors(self, log_probs: npt.ArrayLike) -> npt.ArrayLike:

@@ -33,6 +33,8 @@ def rescored(
     texts: Sequence[str],
     options: DecodingOptions,
     rescorer: TextScorer,
+    *,
+    has_language_model: bool,
 ) -> list[Hypothesis]:
     """Returns hypotheses in the order of their new scores, the best first.
 
@@ -41,21 +43,15 @@ def rescored(
         texts: What each of them spells.
         options: What the search was told, and how the new score is made.
         rescorer: The recurrent language model.
+        has_language_model: Whether the search asked another; else it counted no words.
     """
+    alpha, beta = (options.alpha, options.beta) if has_language_model else (0.0, 0.0)
     read = rescorer.score([" ".join(text.split()) for text in texts])
-    again = [
-        _rescored(one, text, options, float(log_prob))
-        for one, text, log_prob in zip(found, texts, read, strict=True)
-    ]
+    share, again = options.recurrent_share, []
+    for one, text, log_prob in zip(found, texts, read.tolist(), strict=True):
+        num_words, language = len(text.split()), one.lm_log_probability
+        hotwords = one.fusion_score - alpha * language - beta * num_words
+        mixed = (1 - share) * language + share * log_prob
+        fused = options.rescored_alpha * mixed + options.rescored_beta * num_words + hotwords
+        again.append(dataclasses.replace(one, fusion_score=fused, lm_log_probability=mixed))
     return sorted(again, key=lambda one: -one.score)
-
-
-def _rescored(
-    one: Hypothesis, text: str, options: DecodingOptions, recurrent_log_prob: float
-) -> Hypothesis:
-    num_words = len(text.split())
-    share, language = options.recurrent_share, one.lm_log_probability
-    hotwords = one.fusion_score - options.alpha * language - options.beta * num_words
-    mixed = (1 - share) * language + share * recurrent_log_prob
-    fused = options.rescored_alpha * mixed + options.rescored_beta * num_words + hotwords
-    return dataclasses.replace(one, fusion_score=fused, lm_log_probability=mixed)

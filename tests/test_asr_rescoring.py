@@ -76,10 +76,19 @@ def test_the_score_is_its_definition(
         hypothesis(heard, language, 0.7 * language + 1.5 * (place + 1) + hotwords)
         for place, (heard, language, _, hotwords) in enumerate(rows)
     ]
-    again = rescored(found, texts, options, Saying([read for _, _, read, _ in rows]))
+    saying = Saying([read for _, _, read, _ in rows])
+    again = rescored(found, texts, options, saying, has_language_model=True)
     expected = [
         heard + alpha * ((1 - share) * language + share * read) + beta * (place + 1) + hotwords
         for place, (heard, language, read, hotwords) in enumerate(rows)
+    ]
+    np.testing.assert_allclose([one.score for one in again], sorted(expected)[::-1], atol=1e-6)
+    # A search without a language model has counted no words.
+    bare = [hypothesis(heard, 0.0, hotwords) for heard, _, _, hotwords in rows]
+    again = rescored(bare, texts, options, saying, has_language_model=False)
+    expected = [
+        heard + alpha * share * read + beta * (place + 1) + hotwords
+        for place, (heard, _, read, hotwords) in enumerate(rows)
     ]
     np.testing.assert_allclose([one.score for one in again], sorted(expected)[::-1], atol=1e-6)
 

@@ -1,6 +1,7 @@
 """What a command line says about decoding, and what a model makes of it."""
 
 import argparse
+import dataclasses
 import sys
 import types
 from pathlib import Path
@@ -59,6 +60,20 @@ def test_the_rest_stays_as_the_model_says() -> None:
     assert applied.language_model_file == Path("m/lm.ngram")
     applied, _ = parsed("--lm", "other.ngram").applied(model)
     assert applied.language_model_file == Path("other.ngram")
+
+
+def test_a_recurrent_model_goes_with_the_other_one_and_reads_no_more_than_the_beam_holds() -> None:
+    options = DecodingOptions(method="beam", beam_width=64, num_rescored=50)
+    model = dataclasses.replace(
+        bundle(options, Path("m/lm.ngram")), rescorer_file=Path("m/lm.lstm")
+    )
+    kept, _ = parsed("--beam-width", "20").applied(model)
+    assert kept.rescorer_file == Path("m/lm.lstm")
+    assert kept.decoding.num_rescored == 20
+    assert parsed("--beam-width", "99").applied(model)[0].decoding.num_rescored == 50
+    assert parsed("--lm", "other.ngram").applied(model)[0].rescorer_file is None
+    greedy, _ = parsed("--decoding", "greedy").applied(model)
+    assert greedy.open_rescorer() is None
 
 
 def test_greedy_lets_go_of_what_only_a_beam_can_do() -> None:

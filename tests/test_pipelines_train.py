@@ -741,8 +741,10 @@ def test_a_language_model_goes_along_and_is_there_when_resumed(
     speech = make_corpus(tmp_path / "speech", "ab", num_train=6, num_dev=4)
     training = {"epochs": 2, "learning_rate": 1e-4}
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
+    (knowing / "model/lm.lstm").write_bytes(b"kept, not asked")
     start(speech, whole, base=knowing, training=training)
     expected, source = open_bundle(whole), open_bundle(knowing)
+    assert (whole / "model/lm.lstm").read_bytes() == b"kept, not asked"
     assert expected.decoding == source.decoding
     assert expected.confidence == source.confidence
     assert expected.language_model_file is not None
@@ -754,6 +756,7 @@ def test_a_language_model_goes_along_and_is_there_when_resumed(
         assert (row["dev_wer"], row["dev_loss"]) == (wanted["dev_wer"], wanted["dev_loss"])
     assert open_bundle(stopped).decoding == source.decoding
     assert (stopped / "model/lm.ngram").read_bytes() == expected.language_model_file.read_bytes()
+    assert (stopped / "model/lm.lstm").read_bytes() == b"kept, not asked"
 
 
 def test_of_itself_a_run_keeps_the_language_model(knowing: Path, tmp_path: Path) -> None:
