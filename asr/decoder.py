@@ -1,5 +1,6 @@
 """Where the settings of decoding, which may name words, meet the vocabulary that spells them."""
 
+import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +15,8 @@ from asr.decoding import (
     Hypothesis,
     LanguageModel,
     Lexicon,
+    align_tokens,
+    best_texts,
     check_parts,
     decode,
     less_priors,
@@ -133,25 +136,58 @@ class Decoder:
             DecodingError: The input is not log-probabilities, the method is not `beam`, or there
                 cannot be so many.
         """
-        wanted = count if self._rescorer is None else max(count, self._options.num_rescored)
-        found = n_best(
-            self._less_priors(log_probs),
+        if self._rescorer is None:
+            return n_best(
+                self._less_priors(log_probs),
+                self._options,
+                blank_id=self._blank_id,
+                count=count,
+                lexicon=self._lexicon,
+                fusion=self._fusion,
+            )
+        found = self.candidates(log_probs, max(count, self._options.num_rescored))
+        best = rescored(
+            found,
+            [self._vocabulary.decode(one.tokens) for one in found],
             self._options,
+            self._rescorer,
+            has_language_model=self._has_language_model,
+        )[:count]
+        return [self._aligned(one, log_probs) for one in best]
+
+    def candidates(self, log_probs: npt.ArrayLike, count: int) -> list[Hypothesis]:
+        """Finds the texts that a recurrent language model is to choose among.
+
+        Args:
+            log_probs: Natural log-probabilities, float [num_steps, vocab_size].
+            count: How many at most.
+
+        Returns:
+            Different texts, without frames, the one of the highest `score` first, which is the one
+            found without a second choice: they may differ anywhere (`asr.decoding.alternatives`).
+
+        Raises:
+            DecodingError: As `n_best`.
+        """
+        options = self._options
+        if options.method != "beam":
+            raise DecodingError(f"expected method 'beam' for several texts: {options.method}")
+        return best_texts(
+            self._less_priors(log_probs),
             blank_id=self._blank_id,
-            count=wanted,
+            beam_width=options.beam_width,
+            min_token_log_prob=options.min_token_log_prob,
             lexicon=self._lexicon,
             fusion=self._fusion,
+            count=count,
         )
-        if self._rescorer is not None:
-            texts = [self._vocabulary.decode(one.tokens) for one in found]
-            found = rescored(
-                found,
-                texts,
-                self._options,
-                self._rescorer,
-                has_language_model=self._has_language_model,
-            )
-        return found[:count]
+
+    def _aligned(self, one: Hypothesis, log_probs: npt.ArrayLike) -> Hypothesis:
+        if not one.tokens:
+            return one
+        heard = self._less_priors(log_probs)
+        frames = align_tokens(heard, one.tokens, blank_id=self._blank_id).frames
+        return dataclasses.replace(one, frames=frames)
 
     def _less_priors(self, log_probs: npt.ArrayLike) -> npt.ArrayLike:
         if not self._prior_scale:

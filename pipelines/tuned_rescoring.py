@@ -118,7 +118,7 @@ def _candidates(
     with Progress(total, unit="utterances", label="reading", quiet=search.quiet) as progress:
 
         def read(key: str) -> tuple[Candidates, ...]:
-            lists = (decoder.n_best(passage, count) for passage in passages[key])
+            lists = (decoder.candidates(passage, count) for passage in passages[key])
             found = tuple(Candidates.of(one, search.vocabulary, rescorer) for one in lists)
             progress.advance()
             return found

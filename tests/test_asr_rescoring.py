@@ -96,7 +96,10 @@ def test_the_score_is_its_definition(
 def log_probs() -> npt.NDArray[np.float32]:
     """Sure of a, then undecided between a and b, then of neither."""
     odds = np.array([[1, 1, 90, 8], [90, 1, 8, 1], [1, 1, 60, 38], [97, 1, 1, 1]])
-    return np.log(odds / odds.sum(axis=1, keepdims=True)).astype(np.float32)
+    found: npt.NDArray[np.float32] = np.log(odds / odds.sum(axis=1, keepdims=True)).astype(
+        "float32"
+    )
+    return found
 
 
 def test_the_decoder_chooses_among_the_beams_texts() -> None:
@@ -148,4 +151,4 @@ def test_what_makes_no_sense_is_refused() -> None:
         ({"recurrent_share": 1.5}, "recurrent_share"),
     ):
         with pytest.raises(OptionsError, match=reason):
-            dataclasses.replace(BEAM, **changes)  # type: ignore[arg-type]
+            dataclasses.replace(BEAM, **changes)

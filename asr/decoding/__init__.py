@@ -1,6 +1,7 @@
 """From log-probabilities to the text they spell: numbers in, token ids out."""
 
 from asr.decoding.alignment import Alignment, align_tokens
+from asr.decoding.alternatives import best_texts
 from asr.decoding.ctc_score import ctc_log_probability
 from asr.decoding.decoder import check_parts, decode, n_best
 from asr.decoding.fast_beam import beam_search
@@ -23,6 +24,7 @@ __all__ = [
     "Lexicon",
     "align_tokens",
     "beam_search",
+    "best_texts",
     "check_parts",
     "ctc_log_probability",
     "decode",

@@ -57,7 +57,8 @@ def search(
     is_fused: bool,
     tables: Tables,
     alike: Ints,
-) -> tuple[Ints, Ints, Floats, Floats]:
+    remembers: bool,
+) -> tuple[Ints, Ints, Floats, Floats, Ints, Floats]:
     """Searches one utterance.
 
     Args:
@@ -69,11 +70,12 @@ def search(
         is_fused: Whether anything is added to what the network says.
         tables: What is: `Fusion.tables`.
         alike: Room for `drop_beaten`; empty if what is beaten may stay.
+        remembers: Whether it notes what is beaten.
 
     Returns:
-        The nodes; the beam's nodes [size], best first; its log-probabilities [size]; and what is
+        The nodes; the beam's nodes [size], best first; its log-probabilities [size]; what is
         added to them where the text ends here [size, 2]: all of it, and of that the language
-        model's log-probability.
+        model's log-probability; and what `drop_beaten` has noted.
     """
     nodes = first_nodes(beam_width)
     added = np.zeros((len(nodes), NUM_ADDED))
@@ -85,6 +87,8 @@ def search(
     stayed = np.empty((beam_width, 3))
     floors = np.empty(beam_width)
     heap = np.empty((beam_width, 2)), np.empty((beam_width, 2), np.int32)
+    num_beaten, room = 0, beam_width if remembers else 0
+    beaten, behind = np.empty((room, 3), np.int32), np.empty((room, 1))
     for step in range(len(log_probs)):
         row = log_probs[step]
         tokens = probable_tokens(row, blank_id, floor)
@@ -120,11 +124,25 @@ def search(
         num_nodes = settle(heap[1][:kept], nodes, added, num_nodes, beam, lexicon, is_fused, tables)
         size = kept
         if len(alike):
-            size = drop_beaten(nodes, added[:, EARNED], scores, beam, size, alike)
+            if remembers and num_beaten + size > len(beaten):
+                beaten, behind = roomier(beaten), roomier(behind)
+            size, num_beaten = drop_beaten(
+                nodes,
+                added[:, EARNED],
+                scores,
+                beam,
+                size,
+                alike,
+                beaten,
+                behind,
+                num_beaten,
+                step,
+            )
     ends = np.zeros((size, 2))
     if is_fused:
         finish(nodes, added, beam[:size], ends, tables)
-    return nodes[:num_nodes], beam[:size], scores[:size, TOTAL], ends
+    beaten, behind = beaten[:num_beaten], behind[:num_beaten]
+    return nodes[:num_nodes], beam[:size], scores[:size, TOTAL], ends, beaten, behind
 
 
 @compiled

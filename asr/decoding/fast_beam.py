@@ -1,6 +1,7 @@
 """CTC prefix beam search as `asr.decoding.prefix_beam` writes it out, a hundred times as fast."""
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -48,41 +49,93 @@ def beam_search(
         DecodingError: As there.
     """
     from asr.decoding.align_kernel import place
-    from asr.decoding.beam_kernel import search
-    from asr.decoding.prefix_kernel import STATE, texts
+    from asr.decoding.prefix_kernel import texts
 
     log_probs = admitted(log_probs, blank_id, beam_width, lexicon, fusion)
-    ways = _NO_WAYS if lexicon is None else lexicon.ways()[:3]
-    tables = _NOT_FUSED if fusion is None else fusion.tables
     is_merging = recombine and fusion is not None and fusion.language_model is not None
-    room = 1 << (2 * beam_width).bit_length() if is_merging else 0
-    nodes, beam, totals, ends = search(
-        np.ascontiguousarray(log_probs),
-        blank_id,
-        beam_width,
-        min_token_log_prob,
-        ways,
-        fusion is not None,
-        tables,
-        np.empty(room, np.int32),
+    end = searched(
+        log_probs,
+        blank_id=blank_id,
+        beam_width=beam_width,
+        min_token_log_prob=min_token_log_prob,
+        lexicon=lexicon,
+        fusion=fusion,
+        recombine=is_merging,
     )
-    totals = np.minimum(totals, 0.0)  # a sum of probabilities may round to above 1
-    is_text = ends[:, 0] > -np.inf
-    if lexicon is not None:
-        is_text &= lexicon.ways().is_end[nodes[beam, STATE]] | (beam == 0)
-    order = np.flatnonzero(is_text)
-    order = order[np.argsort(-(totals + ends[:, 0])[order], kind="stable")][:count]
-    tokens, starts = texts(nodes, beam[order])
+    tokens, starts = texts(end.nodes, end.ends[:count])
     found = []
-    for number, row in zip(order, np.split(tokens, starts[1:-1]), strict=False):
+    for number, row in enumerate(np.split(tokens, starts[1:-1]) if len(starts) > 1 else ()):
         frames, _ = place(log_probs, row, blank_id)
         found.append(
             Hypothesis(
                 tokens=tuple(row.tolist()),
                 frames=tuple(frames.tolist()),
-                log_probability=float(totals[number]),
-                fusion_score=float(ends[number, 0]),
-                lm_log_probability=float(ends[number, 1]),
+                log_probability=float(end.totals[number]),
+                fusion_score=float(end.added[number, 0]),
+                lm_log_probability=float(end.added[number, 1]),
             )
         )
     return found or [silence(log_probs, blank_id, fusion)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Searched:
+    """Where a search has ended.
+
+    Attributes:
+        nodes: All prefixes that were in the beam, int32 [num_nodes, ...] (`prefix_kernel`).
+        ends: The nodes of those that end as texts, the one of the highest score first.
+        totals: Their log-probabilities by the network.
+        added: What is added to each [num_ends, 2]: all of it, and the language model's part.
+        beaten: Prefixes that were dropped: what beat each, its node, and the step [num_beaten, 3].
+        behind: By how much each was behind [num_beaten].
+    """
+
+    nodes: npt.NDArray[np.int32]
+    ends: npt.NDArray[np.int32]
+    totals: npt.NDArray[np.float64]
+    added: npt.NDArray[np.float64]
+    beaten: npt.NDArray[np.int32]
+    behind: npt.NDArray[np.float64]
+
+
+def searched(
+    log_probs: npt.NDArray[np.float64],
+    *,
+    blank_id: int,
+    beam_width: int,
+    min_token_log_prob: float,
+    lexicon: Lexicon | None,
+    fusion: Fusion | None,
+    recombine: bool,
+    remember: bool = False,
+) -> Searched:
+    """Searches; of prefixes that were dropped it tells if it is to remember them."""
+    from asr.decoding.beam_kernel import search
+    from asr.decoding.prefix_kernel import STATE
+
+    nodes, beam, totals, added, beaten, behind = search(
+        np.ascontiguousarray(log_probs),
+        blank_id,
+        beam_width,
+        min_token_log_prob,
+        _NO_WAYS if lexicon is None else lexicon.ways()[:3],
+        fusion is not None,
+        _NOT_FUSED if fusion is None else fusion.tables,
+        np.empty(1 << (2 * beam_width).bit_length() if recombine else 0, np.int32),
+        remember,
+    )
+    totals = np.minimum(totals, 0.0)  # a sum of probabilities may round to above 1
+    is_text = added[:, 0] > -np.inf
+    if lexicon is not None:
+        is_text &= lexicon.ways().is_end[nodes[beam, STATE]] | (beam == 0)
+    order = np.flatnonzero(is_text)
+    order = order[np.argsort(-(totals + added[:, 0])[order], kind="stable")]
+    return Searched(
+        nodes=nodes,
+        ends=beam[order],
+        totals=totals[order],
+        added=added[order],
+        beaten=beaten,
+        behind=behind[:, 0],
+    )

@@ -16,15 +16,27 @@ from asr.decoding.prefix_kernel import CONTEXT, HOTWORD, LETTERS, NONE, PLACE, S
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int32]
 
+# The columns of what is noted of a prefix that was dropped.
+WINNER, LOSER, STEP = range(3)
+
 _FIRST_PRIME, _PRIME = 2_166_136_261, 16_777_619  # of the FNV-1a hash
 _MASK = (1 << 32) - 1
 
 
 @compiled_borrowing
 def drop_beaten(
-    nodes: Ints, earned: Floats, scores: Floats, beam: Ints, size: int, table: Ints
-) -> int:
-    """Drops the prefixes that another of the beam beats in every future; counts the others.
+    nodes: Ints,
+    earned: Floats,
+    scores: Floats,
+    beam: Ints,
+    size: int,
+    table: Ints,
+    beaten: Ints,
+    behind: Floats,
+    num_beaten: int,
+    step: int,
+) -> tuple[int, int]:
+    """Drops the prefixes that another of the beam beats in every future.
 
     Args:
         nodes: The prefixes' nodes.
@@ -33,6 +45,14 @@ def drop_beaten(
         beam: The nodes, the best first; those that stay are moved up, and `scores` with them.
         size: How many there are.
         table: Room for a hash table: a power of two, twice as long as the beam at least.
+        beaten: Where each that is dropped is noted, int32 [room, 3]: the node that beats it, its
+            own, and the step. No room at all: none is noted.
+        behind: By how much each of them is behind, [room, 1].
+        num_beaten: How many are noted there.
+        step: The step.
+
+    Returns:
+        How many prefixes stay, and how many are noted.
     """
     for slot in range(len(table)):
         table[slot] = NONE
@@ -47,13 +67,19 @@ def drop_beaten(
                 and scores[other, 1] + ahead >= scores[place, 1]
             ):
                 nodes[node, PLACE] = NONE
+                if len(beaten):
+                    beaten[num_beaten, WINNER] = beam[other]
+                    beaten[num_beaten, LOSER] = node
+                    beaten[num_beaten, STEP] = step
+                    behind[num_beaten, 0] = scores[other, 2] + ahead - scores[place, 2]
+                    num_beaten += 1
                 continue
         beam[kept] = node
         nodes[node, PLACE] = kept
         for column in range(3):
             scores[kept, column] = scores[place, column]
         kept += 1
-    return kept
+    return kept, num_beaten
 
 
 @compiled_borrowing
