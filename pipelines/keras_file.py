@@ -33,6 +33,7 @@ MODULES = frozenset(
 )
 
 # A layer's weights are counted as if its input were the widest there is, which is more than true.
+_COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2)
 _SLACK = 16
 _SMALL_BYTES = 64_000_000
 # Rounded weights (`pipelines.compact`) shrink to about half; settings to a tenth, and are short.
@@ -74,8 +75,9 @@ def _check_members(archive: zipfile.ZipFile) -> None:
     if names != sorted(MEMBERS):
         raise ValueError(f"expected {', '.join(MEMBERS)}, received {', '.join(names)[:200]}")
     for member in archive.infolist():
-        if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            raise ValueError(f"{member.filename} is compressed in a way that Keras does not")
+        # Of the others LZMA lets a file say how much memory it is to be unpacked with.
+        if member.compress_type not in _COMPRESSIONS:
+            raise ValueError(f"{member.filename} is compressed in a way that is not used")
         if member.file_size > max(_SMALL_MEMBER, _MAX_RATIO * member.compress_size):
             raise ValueError(
                 f"expected members that unpack to at most {_MAX_RATIO} times their size, received "
