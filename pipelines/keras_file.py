@@ -67,7 +67,9 @@ def check_keras_file(path: Path) -> None:
     ) as error:
         raise BundleError(f"{path}: expected a Keras network ({error})") from None
     except OSError as error:
-        raise BundleError(f"{path}: expected a readable file: {error.strerror}") from None
+        # Of bzip2 at a broken stream, which says nothing of the system.
+        reason = error.strerror or error
+        raise BundleError(f"{path}: expected a readable file: {reason}") from None
 
 
 def _check_members(archive: zipfile.ZipFile) -> None:

@@ -87,6 +87,7 @@ class LstmModel:
             )
         self.pieces = pieces
         self.weights = weights
+        self._read = weights.embedding @ weights.kernel + weights.bias  # a fifth of all products
 
     def score(self, texts: Sequence[str]) -> npt.NDArray[np.float64]:
         """Returns the natural log-probability of each text and its end, float64 [num_texts].
@@ -131,7 +132,7 @@ class LstmModel:
             The next piece's log-probabilities [n, V], and the states afterwards.
         """
         weights = self.weights
-        z = weights.embedding[inputs] @ weights.kernel + h @ weights.recurrent_kernel + weights.bias
+        z = self._read[inputs] + h @ weights.recurrent_kernel
         z_i, z_f, z_g, z_o = np.split(z, 4, axis=1)
         c = _sigmoid(z_f) * c + _sigmoid(z_i) * np.tanh(z_g)
         h = _sigmoid(z_o) * np.tanh(c)
