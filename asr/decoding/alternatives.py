@@ -91,8 +91,8 @@ def best_texts(
     tokens = np.fromiter(itertools.chain.from_iterable(texts), np.int32, int(starts[-1]))
     heard = text_log_probs(log_probs, tokens, starts, blank_id)
     found = []
-    for text, log_prob in zip(texts, heard.tolist(), strict=True):
-        added = fusion.finished(text)
+    every = zip(texts, heard.tolist(), fusion.finished_all(texts), strict=True)
+    for text, log_prob, added in every:
         found.append(
             Hypothesis(
                 tokens=text,

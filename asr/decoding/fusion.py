@@ -16,6 +16,8 @@ from collections.abc import Hashable, Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
+import numpy as np
+
 from asr.decoding.fusion_tables import (
     LISTED_LOG_PROB,
     FusionWeights,
@@ -88,6 +90,24 @@ class Fusion:
         language = self._language(words, end=True)
         return Fused(self._weigh(language, words) + self._hotwords_in(words), language)
 
+    def finished_all(self, texts: Sequence[Tokens]) -> list[Fused]:
+        """Returns what is added to each of many texts that end here: `finished`, compiled."""
+        rows = [[word for word in self._spell(text).split(" ") if word] for text in texts]
+        model = self.language_model
+        if model is None or not rows:
+            return [self.finished(text) for text in texts]
+        lengths = [len(words) + 2 for words in rows]
+        ids = [one for words in rows for one in (model.begin_id, *model.ids(words), model.end_id)]
+        found = np.add.reduceat(model.score_ids(ids), np.cumsum([0, *lengths[:-1]]))
+        language = [
+            log_prob + self._spelt(words)
+            for words, log_prob in zip(rows, found.tolist(), strict=True)
+        ]
+        return [
+            Fused(self._weigh(log_prob, words) + self._hotwords_in(words), log_prob)
+            for words, log_prob in zip(rows, language, strict=True)
+        ]
+
     def earned(self, tokens: Tokens) -> float:
         """Returns what words and hotwords that are complete have added to a text so far."""
         return self._earned(self._words(tokens)[0])
@@ -128,13 +148,17 @@ class Fusion:
     def _language(self, words: list[str], *, end: bool) -> float:
         if self.language_model is None:
             return 0.0
-        unknown = [word for word in words if self.language_model.word_id(word) is None]
+        return self.language_model.score(" ".join(words), end=end) + self._spelt(words)
+
+    def _spelt(self, words: list[str]) -> float:
+        """What the letters of words have that the language model does not know."""
+        model = self.language_model
+        unknown = [word for word in words if model is not None and model.word_id(word) is None]
         spelt = [word for word in unknown if word not in self._listed]
         if spelt and self.weights.is_closed:
             return _NEVER
-        log_prob = self.language_model.score(" ".join(words), end=end)
-        log_prob += (len(unknown) - len(spelt)) * LISTED_LOG_PROB
-        return log_prob + sum(map(len, spelt)) * self.weights.unknown_letter_log_prob
+        listed = (len(unknown) - len(spelt)) * LISTED_LOG_PROB
+        return listed + sum(map(len, spelt)) * self.weights.unknown_letter_log_prob
 
     def _weigh(self, language: float, words: list[str]) -> float:
         if self.language_model is None:

@@ -34,6 +34,7 @@ it, in place of its letters: as if it were one of a thousand such words."""
 class LanguageModel(Protocol):
     """What is asked of a language model; `asr.lm.NgramModel` answers."""
 
+    begin_id: int
     end_id: int
     unknown_id: int
     begin_state: int
@@ -54,6 +55,12 @@ class LanguageModel(Protocol):
 
     def word_id(self, text: str) -> int | None:
         """Returns the number of a word, None if it is not known."""
+
+    def ids(self, words: Iterable[str]) -> npt.NDArray[np.int32]:
+        """Returns the number of each word, that of `<unk>` where it is not known."""
+
+    def score_ids(self, word_ids: npt.ArrayLike) -> npt.NDArray[np.float64]:
+        """Returns the natural log-probability of each word of sentences begun by `begin_id`."""
 
 
 class FusionWeights(NamedTuple):

@@ -68,6 +68,10 @@ def advance(
     return Step(paid + float(log_prob[node]), node if node < max_order_start else ROOT)
 
 
+_MOST_FOUND = 100_000
+"""Words whose ids are remembered: looking one up in the file takes a hundred times as long."""
+
+
 class NgramModel:
     """A back-off model: its trie and its words.
 
@@ -98,6 +102,7 @@ class NgramModel:
             )
         self.trie = trie
         self.words = words
+        self._found: dict[str, int | None] = {}
         self.level_starts = trie.level_starts()
         self.order = len(self.level_starts) - 1
         self.begin_id, self.end_id, self.unknown_id = map(self._special, (BEGIN, END, UNKNOWN))
@@ -117,7 +122,11 @@ class NgramModel:
 
     def word_id(self, text: str) -> int | None:
         """Returns the id of a word, or None if the model does not know it."""
-        return self.words.find(text)
+        if text not in self._found:
+            if len(self._found) >= _MOST_FOUND:
+                self._found.clear()
+            self._found[text] = self.words.find(text)
+        return self._found[text]
 
     def __contains__(self, word: object) -> bool:
         return word in self.words
