@@ -139,6 +139,18 @@ def test_they_differ_where_a_beam_of_that_width_would_not(model: NgramModel) -> 
     assert len({one.tokens[0] for one in ours}) == 2
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_fewer_are_the_first_of_more(seed: int, model: NgramModel) -> None:
+    fusion = Fusion(LETTERS, language_model=model)
+    log_probs = random_log_probs(30, seed)
+    found = [
+        best_texts(log_probs, blank_id=0, beam_width=30, fusion=fusion, count=count)
+        for count in (3, 10, 60)
+    ]
+    assert found[0] == found[1][:3]
+    assert found[1] == found[2][:10]
+
+
 def test_a_lexicon_is_kept_to(model: NgramModel) -> None:
     fusion = Fusion(LETTERS, language_model=model)
     lexicon = Lexicon([(2,), (2, 3), (3, 3, 2)], separator=(1,))

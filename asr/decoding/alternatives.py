@@ -28,6 +28,9 @@ Tokens = tuple[int, ...]
 Chain = tuple[int, "Chain"] | None
 """Tokens, the first of them in front of the others."""
 
+_EXPLORED = 200
+"""Texts that are scored even where fewer are wanted: costs foretell the scores roughly, and
+fewer are to be the first of more."""
 _MOST_BEATEN = 8
 """Of one prefix's exchanges the best so many are tried: they lead to others."""
 
@@ -84,7 +87,8 @@ def best_texts(
         recombine=True,
         remember=True,
     )
-    texts = list(itertools.islice(_texts(end, count), count))
+    explored = max(count, _EXPLORED)
+    texts = list(itertools.islice(_texts(end, explored), explored))
     if not texts:
         return [silence(log_probs, blank_id, fusion)]
     starts = np.cumsum([0, *map(len, texts)]).astype(np.int32)
@@ -102,7 +106,7 @@ def best_texts(
                 lm_log_probability=added.language,
             )
         )
-    return sorted(found, key=lambda one: -one.score)
+    return sorted(found, key=lambda one: -one.score)[:count]
 
 
 def _texts(end: Searched, count: int) -> Iterator[Tokens]:
