@@ -126,17 +126,9 @@ def search(
         if len(alike):
             if remembers and num_beaten + size > len(beaten):
                 beaten, behind = roomier(beaten), roomier(behind)
+            earned = added[:, EARNED]
             size, num_beaten = drop_beaten(
-                nodes,
-                added[:, EARNED],
-                scores,
-                beam,
-                size,
-                alike,
-                beaten,
-                behind,
-                num_beaten,
-                step,
+                nodes, earned, scores, beam, size, alike, beaten, behind, num_beaten, step
             )
     ends = np.zeros((size, 2))
     if is_fused:
