@@ -111,7 +111,8 @@ def _add_model_arguments(parser: argparse.ArgumentParser) -> None:
         "--bits",
         type=int,
         metavar="N",
-        help="pack the model small: N bits, 4 to 16, for each probability (default: not packed)",
+        help="pack the model small: N bits, 4 to 16, for each probability (default: not packed; "
+        "a recurrent model has 4 to 8 for each weight, 8 unless told)",
     )
     parser.add_argument("--language", default="en", help="rules of normalisation (default: en)")
     parser.add_argument(
