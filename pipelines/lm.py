@@ -28,10 +28,10 @@ with a sentence a line, or writes a model that is there in another form. Memory
 goes with the number of different word sequences, not with the length of the
 text: about 1 GB for 10 million of them.
 
-With --lstm it trains a recurrent model instead, which remembers whole sentences.
-It is too slow to take part in a search: it chooses among the texts that the
-search with the n-grams found. asr tune --rescorer puts it into a model. Ten
-million words take about an hour and a half on two cores."""
+With --lstm it trains a recurrent model instead, which remembers whole
+sentences. It is too slow to take part in a search: it chooses among the texts
+that the search with the n-grams found. asr tune --rescorer puts it into a
+model. Seven million words take about an hour and a half on two cores."""
 
 EXAMPLES = """\
 examples:

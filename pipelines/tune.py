@@ -12,8 +12,8 @@ errors on speech with texts: the weight of a language model (alpha), what every
 word adds (beta), how much of the network's own expectation of letters is taken
 out for it (prior_scale), and the width of the beam; and where there is a
 recurrent language model (of asr lm --lstm), how many texts it reads, and what
-its word counts for. Also corrects how sure it says it is of a word, by how often
-such words are right. The network runs once; the rest takes minutes.
+its word counts for. Also corrects how sure it says it is of a word, by how
+often such words are right. The network runs once; the rest takes minutes.
 
 What is chosen on speech looks better on it than it is. Therefore the WER is
 shown too of each speaker decoded with what the others would have chosen, and so
