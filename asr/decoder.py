@@ -1,6 +1,5 @@
 """Where the settings of decoding, which may name words, meet the vocabulary that spells them."""
 
-import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +14,7 @@ from asr.decoding import (
     Hypothesis,
     LanguageModel,
     Lexicon,
-    align_tokens,
+    aligned,
     best_texts,
     check_parts,
     decode,
@@ -153,7 +152,8 @@ class Decoder:
             self._rescorer,
             has_language_model=self._has_language_model,
         )[:count]
-        return [self._aligned(one, log_probs) for one in best]
+        heard = self._less_priors(log_probs)
+        return [aligned(one, heard, self._blank_id) for one in best]
 
     def candidates(self, log_probs: npt.ArrayLike, count: int) -> list[Hypothesis]:
         """Finds the texts that a recurrent language model is to choose among.
@@ -181,13 +181,6 @@ class Decoder:
             fusion=self._fusion,
             count=count,
         )
-
-    def _aligned(self, one: Hypothesis, log_probs: npt.ArrayLike) -> Hypothesis:
-        if not one.tokens:
-            return one
-        heard = self._less_priors(log_probs)
-        frames = align_tokens(heard, one.tokens, blank_id=self._blank_id).frames
-        return dataclasses.replace(one, frames=frames)
 
     def _less_priors(self, log_probs: npt.ArrayLike) -> npt.ArrayLike:
         if not self._prior_scale:

@@ -32,8 +32,8 @@ MODULES = frozenset(
     }
 )
 
-# A layer's weights are counted as if its input were the widest there is, which is more than true.
 _COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2)
+# A layer's weights are counted as if its input were the widest there is, which is more than true.
 _SLACK = 16
 _SMALL_BYTES = 64_000_000
 # Rounded weights (`pipelines.compact`) shrink to about half; settings to a tenth, and are short.

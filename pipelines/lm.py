@@ -3,6 +3,7 @@
 import argparse
 import math
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -137,17 +138,16 @@ def run(arguments: argparse.Namespace) -> int:
     text = TextOptions(
         language=arguments.language, case=arguments.case, punctuation=arguments.punctuation
     )
+    held_out = [] if arguments.heldout is None else [arguments.heldout]
     if arguments.lstm:
         check_recurrent(arguments, _for_ngrams(arguments))
-        heldout = [] if arguments.heldout is None else _with_words(arguments.heldout, text)
-        read = [line for one in arguments.texts for line in _with_words(one, text)]
-        train_recurrent(arguments, read, heldout)
+        heldout = _with_words(held_out, text)  # first: it is short, and may not be there
+        train_recurrent(arguments, _with_words(arguments.texts, text), heldout)
         return 0
     _check(arguments)
     source = arguments.source
     if source is not None and _is_recurrent(source):
-        heldout = [] if arguments.heldout is None else _with_words(arguments.heldout, text)
-        score_recurrent(arguments, heldout)
+        score_recurrent(arguments, _with_words(held_out, text))
         return 0
     model = _estimated(arguments, text) if source is None else _opened(source)
     if arguments.prune_entropy is not None:
@@ -200,8 +200,9 @@ def _for_ngrams(arguments: argparse.Namespace) -> list[str]:
     return [f"--{name.replace('_', '-')}" for name, value in given.items() if value is not None]
 
 
-def _with_words(source: str, text: "TextOptions") -> list[str]:
-    return [sentence for sentence in sentences(source, text) if sentence.split()]
+def _with_words(sources: Sequence[str], text: "TextOptions") -> list[str]:
+    every = (sentence for source in sources for sentence in sentences(source, text))
+    return [sentence for sentence in every if sentence.split()]
 
 
 def _estimated(arguments: argparse.Namespace, text: "TextOptions") -> "NgramModel":

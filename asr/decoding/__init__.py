@@ -11,6 +11,7 @@ from asr.decoding.greedy import greedy_decode
 from asr.decoding.hypothesis import Hypothesis
 from asr.decoding.lexicon import Lexicon
 from asr.decoding.options import DecodingOptions
+from asr.decoding.prefix_beam import aligned
 from asr.decoding.priors import less_priors, token_log_priors
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "LanguageModel",
     "Lexicon",
     "align_tokens",
+    "aligned",
     "beam_search",
     "best_texts",
     "check_parts",

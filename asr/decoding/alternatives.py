@@ -14,6 +14,7 @@ import heapq
 import itertools
 import math
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -65,28 +66,18 @@ def best_texts(
     """
     from asr.decoding.forward_kernel import text_log_probs
 
+    how: Any = {
+        "blank_id": blank_id,
+        "beam_width": beam_width,
+        "min_token_log_prob": min_token_log_prob,
+        "lexicon": lexicon,
+        "fusion": fusion,
+    }
     if fusion is None or fusion.language_model is None:  # nothing is recombined
-        found = beam_search(
-            log_probs,
-            blank_id=blank_id,
-            beam_width=beam_width,
-            min_token_log_prob=min_token_log_prob,
-            lexicon=lexicon,
-            fusion=fusion,
-            count=count,
-        )
+        found = beam_search(log_probs, count=count, **how)
         return [dataclasses.replace(one, frames=()) for one in found]
     log_probs = np.ascontiguousarray(admitted(log_probs, blank_id, beam_width, lexicon, fusion))
-    end = searched(
-        log_probs,
-        blank_id=blank_id,
-        beam_width=beam_width,
-        min_token_log_prob=min_token_log_prob,
-        lexicon=lexicon,
-        fusion=fusion,
-        recombine=True,
-        remember=True,
-    )
+    end = searched(log_probs, recombine=True, remember=True, **how)
     explored = max(count, _EXPLORED)
     texts = list(itertools.islice(_texts(end, explored), explored))
     if not texts:

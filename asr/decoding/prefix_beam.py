@@ -113,7 +113,7 @@ def beam_search(
     found = [hypothesis for hypothesis in found if hypothesis.fusion_score > _NEVER]
     found.sort(key=lambda hypothesis: -hypothesis.score)  # equals keep their order
     found = found or [silence(log_probs, blank_id, fusion)]
-    return [_aligned(hypothesis, log_probs, blank_id) for hypothesis in found[:count]]
+    return [aligned(hypothesis, log_probs, blank_id) for hypothesis in found[:count]]
 
 
 def admitted(
@@ -233,9 +233,8 @@ def silence(log_probs: npt.NDArray[np.float64], blank_id: int, fusion: Fusion | 
     return _hypothesis((), float(log_probs[:, blank_id].sum()), fusion)
 
 
-def _aligned(
-    hypothesis: Hypothesis, log_probs: npt.NDArray[np.float64], blank_id: int
-) -> Hypothesis:
+def aligned(hypothesis: Hypothesis, log_probs: npt.ArrayLike, blank_id: int) -> Hypothesis:
+    """Returns a hypothesis with the frames of its best alignment."""
     if not hypothesis.tokens:
         return hypothesis
     best = align_tokens(log_probs, hypothesis.tokens, blank_id=blank_id)
