@@ -4,6 +4,7 @@ Sundermeyer, Schlüter and Ney, "LSTM neural networks for language modeling", 20
 the pieces that are read and those that are written: Press and Wolf 2017.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -63,8 +64,20 @@ class TextLstm(keras.Model):
 
     def weight_arrays(self) -> dict[str, npt.NDArray[np.float32]]:
         """Returns its weights by the names that `asr.lm.lstm.LstmWeights` has for them."""
+        return {name: ops.convert_to_numpy(weight) for name, weight in self._named().items()}
+
+    def assign_arrays(self, arrays: Mapping[str, npt.NDArray[np.float32]]) -> None:
+        """Takes over weights in the form that `weight_arrays` returns.
+
+        Raises:
+            ValueError: One has another shape.
+        """
+        for name, weight in self._named().items():
+            weight.assign(arrays[name])
+
+    def _named(self) -> dict[str, Any]:
         cell = self.lstm.cell
-        weights = {
+        return {
             "embedding": self.embedding.embeddings,
             "kernel": cell.kernel,
             "recurrent_kernel": cell.recurrent_kernel,
@@ -73,7 +86,6 @@ class TextLstm(keras.Model):
             "projection_bias": self.projection.bias,
             "output_bias": self.output_bias,
         }
-        return {name: ops.convert_to_numpy(weight) for name, weight in weights.items()}
 
     def call(self, rows: Any, training: bool = False) -> Any:
         """Returns what the next piece's embedding is to be like, [B, T, E], for int32 [B, T + 1].

@@ -48,6 +48,8 @@ examples:
     asr lm --from lm.ngram --prune-entropy 1e-8 -o small.ngram
   a recurrent one beside it; had it been stopped, --resume goes on
     asr lm books.txt.xz --lstm -o lm.lstm --heldout other.txt
+  one that knows your trade's words, from one that has read millions of others
+    asr lm trade.txt --lstm --from lm.lstm --epochs 2 -o trade.lstm
 """
 
 DEFAULT_PRUNE = (0, 0, 1, 1)
@@ -71,7 +73,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         dest="source",
         type=Path,
         metavar="FILE",
-        help="instead of texts: a model that is there, ours or ARPA",
+        help="instead of texts: a model that is there, ours or ARPA; with --lstm: a recurrent "
+        "one that the training goes on from, with your texts",
     )
     parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="write the model")
     parser.add_argument(
@@ -195,7 +198,7 @@ def _is_recurrent(path: Path) -> bool:
 
 
 def _for_ngrams(arguments: argparse.Namespace) -> list[str]:
-    given = {"from": arguments.source, "arpa": arguments.arpa}
+    given = {"arpa": arguments.arpa}
     given |= {name: getattr(arguments, name) for name in (*_SETTINGS, "prune_entropy")}
     return [f"--{name.replace('_', '-')}" for name, value in given.items() if value is not None]
 

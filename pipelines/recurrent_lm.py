@@ -9,11 +9,15 @@ from typing import TYPE_CHECKING
 from pipelines.usage import UsageError, refuse_existing
 
 if TYPE_CHECKING:
+    from asr.lm.lstm import LstmModel
     from pipelines.text_options import TextTrainingOptions
     from pipelines.text_training import TextTrainer
 
 _MEGABYTE = 1e6
-_SETTINGS = ("num_pieces", "units", "epochs", "seed")
+_SETTINGS = ("num_pieces", "units", "epochs", "learning_rate", "seed")
+_SHAPE = ("num_pieces", "units")
+_FURTHER_RATE = 1e-3
+"""Highest learning rate where a training begins with what a model knows already."""
 
 
 def add_recurrent_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,7 +31,15 @@ def add_recurrent_arguments(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--units", type=int, metavar="N", help="of its LSTM (default: 512)")
     group.add_argument("--epochs", type=int, metavar="N", help="passes over the text (default: 5)")
-    group.add_argument("--seed", type=int, metavar="N", help="of its first weights (default: 1)")
+    group.add_argument(
+        "--learning-rate",
+        type=float,
+        metavar="RATE",
+        help="the highest (default: 0.002; with --from, 0.001)",
+    )
+    group.add_argument(
+        "--seed", type=int, metavar="N", help="of first weights and order (default: 1)"
+    )
     group.add_argument(
         "--resume", action="store_true", help="go on from the checkpoint beside the output"
     )
@@ -60,6 +72,8 @@ def check_recurrent(arguments: argparse.Namespace, for_ngrams: Sequence[str]) ->
         raise UsageError(f"{', '.join(for_ngrams)}: for n-grams, which --lstm makes none of")
     if arguments.output is None or not arguments.texts:
         raise UsageError("expected texts and -o with --lstm")
+    if arguments.source is not None:
+        _check_begun(arguments)
     bits = arguments.bits
     if bits is not None and not MIN_BITS <= bits <= MAX_BITS:
         raise UsageError(f"expected --bits {MIN_BITS} to {MAX_BITS} with --lstm, received {bits}")
@@ -75,10 +89,22 @@ def check_recurrent(arguments: argparse.Namespace, for_ngrams: Sequence[str]) ->
         )
 
 
+def _check_begun(arguments: argparse.Namespace) -> None:
+    """Refuses to go on from what is no recurrent model, or in another shape than its own."""
+    from asr.lm.lstm_file import is_lstm
+
+    if given := [f"--{name.replace('_', '-')}" for name in _SHAPE if getattr(arguments, name)]:
+        raise UsageError(f"{', '.join(given)}: a model that is there keeps its shape")
+    if not is_lstm(arguments.source):
+        raise UsageError(f"{arguments.source}: expected a recurrent model to train further")
+
+
 def train_recurrent(
     arguments: argparse.Namespace, sentences: Sequence[str], heldout: Sequence[str]
 ) -> None:
     """Trains a model and writes it after every epoch; the checkpoint goes when all are over.
+
+    What `--from` names is where it begins: its pieces, its shape and its weights.
 
     Args:
         arguments: Checked ones.
@@ -88,19 +114,24 @@ def train_recurrent(
     Raises:
         AsrError: The text is too short, or the checkpoint is another training's.
     """
+    from asr.lm.lstm_file import read_lstm
     from pipelines.network import import_backend, require_backend
 
     require_backend()
-    options = _options(arguments)
+    begun = None if arguments.source is None else read_lstm(arguments.source)
+    options = _options(arguments, begun)
     words = sum(len(sentence.split()) for sentence in sentences)
     _say(f"{words:,} words in {len(sentences):,} sentences")
     import_backend()
     from pipelines.text_training import TextTrainer, encoded, learn_pieces
 
-    pieces = learn_pieces(sentences, options.num_pieces)
+    pieces = learn_pieces(sentences, options.num_pieces) if begun is None else begun.pieces
     text = encoded(sentences, pieces)
     _say(f"{len(text):,} pieces, {len(text) / words:.2f} a word with the sentences' ends")
-    trainer = TextTrainer(text, pieces, options, checkpoint_of(arguments.output))
+    trainer = TextTrainer(
+        *(text, pieces, options, checkpoint_of(arguments.output)),
+        begun=None if begun is None else begun.weights,
+    )
     if arguments.resume:
         trainer.resume()
     _say(f"network: {trainer.network.count_params():,} parameters")
@@ -143,13 +174,19 @@ def _train(
         _say(line)
 
 
-def _options(arguments: argparse.Namespace) -> "TextTrainingOptions":
+def _options(arguments: argparse.Namespace, begun: "LstmModel | None") -> "TextTrainingOptions":
     from asr.errors import OptionsError
     from pipelines.text_options import TextTrainingOptions
 
     given = {name: getattr(arguments, name) for name in _SETTINGS}
+    settings = {name: one for name, one in given.items() if one is not None}
+    if begun is not None:
+        vocab_size, width = begun.weights.embedding.shape
+        units = len(begun.weights.recurrent_kernel)
+        settings = {"learning_rate": _FURTHER_RATE} | settings
+        settings |= {"num_pieces": vocab_size, "width": width, "units": units}
     try:
-        return TextTrainingOptions(**{name: one for name, one in given.items() if one is not None})
+        return TextTrainingOptions(**settings)
     except OptionsError as error:
         raise UsageError(str(error)) from None
 

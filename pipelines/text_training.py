@@ -5,7 +5,7 @@ import math
 import random
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -61,13 +61,20 @@ class TextTrainer:
         pieces: What it is written in.
         options: How to train.
         checkpoint: The file that lets it go on after it was stopped.
+        begun: Weights to go on from, of these pieces and the options' shape; None: drawn ones.
 
     Raises:
         LanguageModelError: The text is shorter than one step's rows.
     """
 
     def __init__(
-        self, text: Pieces, pieces: WordPieces, options: TextTrainingOptions, checkpoint: Path
+        self,
+        text: Pieces,
+        pieces: WordPieces,
+        options: TextTrainingOptions,
+        checkpoint: Path,
+        *,
+        begun: LstmWeights | None = None,
     ) -> None:
         keras.utils.set_random_seed(options.seed)
         self.text, self.pieces, self.options, self.path = text, pieces, options, checkpoint
@@ -86,6 +93,10 @@ class TextTrainer:
             dropout=options.dropout,
         )
         self.network = TextLstm(shape)
+        if begun is not None:
+            self.network.assign_arrays(
+                {one.name: getattr(begun, one.name) for one in fields(begun)}
+            )
         total_steps = options.epochs * self.num_steps
         training = options.training(total_steps=total_steps)
         optimizer = build_optimizer(training, total_steps=total_steps)

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from asr.lm import NgramModel, open_model
@@ -233,6 +234,28 @@ def test_a_text_becomes_a_recurrent_model(
     assert len(read_lstm(model).pieces) == 16
     assert lm("--from", model, "--heldout", long) == 0
     assert capsys.readouterr().out.startswith("perplexity ")
+
+
+def test_a_recurrent_model_is_trained_further_on_a_text_of_ones_own(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    long, model = sentences_of(tmp_path, count=3000), tmp_path / "lm.lstm"
+    small = ("--lstm", "--num-pieces", 16, "--units", 8, "--epochs", 1)
+    assert lm(long, *small, "-o", model) == 0
+    own, better = tmp_path / "own.txt", tmp_path / "own.lstm"
+    own.write_text("the dog then sat\n" * 3000, encoding="utf-8")
+    further = ("--lstm", "--from", model, "-o", better)
+    assert lm(own, *further, "--epochs", 1, "--learning-rate", 0.01) == 0
+    before, after = read_lstm(model), read_lstm(better)
+    assert after.pieces.pieces == before.pieces.pieces
+    assert after.weights.kernel.shape == before.weights.kernel.shape
+    texts = ["the dog then sat", "the dog then ran"]
+    assert np.diff(after.score(texts)) < np.diff(before.score(texts))
+    capsys.readouterr()
+    assert lm(own, *further, "--overwrite", "--units", 9) == 2
+    assert "--units: a model that is there keeps its shape" in capsys.readouterr().err
+    assert lm(own, "--lstm", "--from", own, "-o", tmp_path / "x.lstm") == 2
+    assert "own.txt: expected a recurrent model to train further" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

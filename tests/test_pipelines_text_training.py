@@ -65,6 +65,25 @@ def test_it_remembers_further_than_a_word(tmp_path: Path) -> None:
     assert right > wrong + 1.0
 
 
+def test_it_goes_on_from_what_a_model_knows(tmp_path: Path) -> None:
+    first = trainer(tmp_path / "a.npz")
+    while not first.finished:
+        first.train_epoch(quiet=True)
+    known = first.model()
+    texts = ["the owl ran then"] * 300
+    options = replace(SMALL, learning_rate=1e-3, epochs=1)
+    text = encoded(texts, known.pieces)
+    further = TextTrainer(text, known.pieces, options, tmp_path / "b.npz", begun=known.weights)
+    for name, weight in further.network.weight_arrays().items():
+        assert np.array_equal(weight, getattr(known.weights, name))
+    drawn = TextTrainer(text, known.pieces, options, tmp_path / "c.npz")
+    for training in (further, drawn):
+        training.train_epoch(quiet=True)
+    assert lstm_perplexity(further.model(), texts) < lstm_perplexity(known, texts)
+    old = sentences(1)  # which neither read in this training
+    assert lstm_perplexity(further.model(), old) < lstm_perplexity(drawn.model(), old) / 2
+
+
 class StoppedError(Exception):
     """In the place of a kill."""
 
