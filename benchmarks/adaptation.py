@@ -25,9 +25,9 @@ from asr.significance import compare
 from benchmarks.results import write_results
 from pipelines.machine import this_machine
 from pipelines.network import load_recognizer
-from pipelines.recipe import load_recipe
+from pipelines.recipe_file import load_recipe
 from pipelines.speech import load_speech
-from pipelines.train import train
+from pipelines.training import train
 
 DEV_SHARE = 0.1
 """Of what is learnt from, set apart to choose the best epoch by."""

@@ -72,7 +72,7 @@ def demo(
     """
     from pipelines.demo_corpus import SIZES, make_corpus
     from pipelines.network import require_backend
-    from pipelines.recipe import load_recipe
+    from pipelines.recipe_file import load_recipe
     from pipelines.synthesis import require_espeak
 
     _check_folder(folder, overwrite=overwrite)
@@ -93,7 +93,7 @@ def _learn_and_score(folder: Path, recipe: "Recipe", test: Path, stages: "_Stage
     from pipelines.evidence import gather
     from pipelines.network import load_recognizer
     from pipelines.report import write_report
-    from pipelines.train import train
+    from pipelines.training import train
 
     stages.next("training a BiLSTM-CTC on it from scratch")
     # The features stay in the folder, so that removing it removes all of the demo.

@@ -49,10 +49,9 @@ examples:
   a recurrent one beside it; had it been stopped, --resume goes on
     asr lm books.txt.xz --lstm -o lm.lstm --heldout other.txt
   one that knows your trade's words, from one that has read millions of others
-    asr lm trade.txt --lstm --from lm.lstm --epochs 2 -o trade.lstm
+    asr lm trade.txt --lstm --from en-read --epochs 2 -o trade.lstm
 """
 
-DEFAULT_PRUNE = (0, 0, 1, 1)
 _SETTINGS = ("order", "prune", "vocab_size", "min_count")
 _MEGABYTE = 1e6
 
@@ -74,7 +73,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         metavar="FILE",
         help="instead of texts: a model that is there, ours or ARPA; with --lstm: a recurrent "
-        "one that the training goes on from, with your texts",
+        "one that the training goes on from, or a recognizer that has one, like en-read",
     )
     parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="write the model")
     parser.add_argument(
@@ -226,12 +225,12 @@ def _estimated(arguments: argparse.Namespace, text: "TextOptions") -> "NgramMode
 
 
 def _options(arguments: argparse.Namespace) -> "EstimationOptions":
-    from asr.lm import EstimationOptions
+    from asr.lm.kneser_ney import USUAL_PRUNE, EstimationOptions
 
     given = {name: getattr(arguments, name) for name in _SETTINGS}
     table: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     order = table.get("order", EstimationOptions().order)
-    usual = (0,) if arguments.prune_entropy is not None else DEFAULT_PRUNE[: max(1, order)]
+    usual = (0,) if arguments.prune_entropy is not None else USUAL_PRUNE[: max(1, order)]
     table["prune"] = tuple(table.get("prune", usual))
     try:
         return EstimationOptions(**table)

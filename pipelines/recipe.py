@@ -4,10 +4,8 @@ A recipe is TOML. Its tables [features] [text] [decoding] [confidence] belong to
 travel with the model; the others say where the speech is and how to train on it.
 """
 
-import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal
 
 from asr.audio import SAMPLE_RATE
@@ -15,11 +13,11 @@ from asr.confidence import Calibration
 from asr.decoding import DecodingOptions
 from asr.errors import OptionsError
 from asr.features import FeatureOptions
+from asr.lm.kneser_ney import USUAL_PRUNE, EstimationOptions
+from asr.lm.packing import MAX_BITS, MIN_BITS
 from asr.options import from_table, require, to_table
 from asr.text import TextOptions
 from models.bilstm import BiLSTMOptions
-
-SHIPPED = Path(__file__).parent / "recipes"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +65,36 @@ class VocabularyOptions:
 
     def __post_init__(self) -> None:
         require(self.size >= 2, "size of at least 2", self.size)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LanguageModelOptions:
+    """An n-gram model that is estimated before the training, and goes along with what is trained.
+
+    Attributes:
+        texts: Files with a sentence a line (.gz and .xz too) or manifests; none: no model.
+        order: The longest sequence of words.
+        prune: For sequences of 1, 2, ... words: those that occur at most so often are left out;
+            None: 0 0 1 1.
+        vocab_size: Most frequent words that it knows; None: all.
+        bits: For each probability in its file, 4 to 16; None: it is not packed.
+    """
+
+    texts: tuple[str, ...] = ()
+    order: int = 4
+    prune: tuple[int, ...] | None = None
+    vocab_size: int | None = None
+    bits: int | None = None
+
+    def __post_init__(self) -> None:
+        self.estimation()
+        fits = self.bits is None or MIN_BITS <= self.bits <= MAX_BITS
+        require(fits, f"bits in {MIN_BITS}..{MAX_BITS}", self.bits)
+
+    def estimation(self) -> EstimationOptions:
+        """Returns how to estimate it."""
+        prune = USUAL_PRUNE[: max(1, self.order)] if self.prune is None else self.prune
+        return EstimationOptions(order=self.order, prune=prune, vocab_size=self.vocab_size)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -216,6 +244,7 @@ class Recipe:
     features: FeatureOptions = field(default_factory=FeatureOptions)
     text: TextOptions = field(default_factory=TextOptions)
     vocabulary: VocabularyOptions = field(default_factory=VocabularyOptions)
+    language_model: LanguageModelOptions = field(default_factory=LanguageModelOptions)
     model: BiLSTMOptions = field(default_factory=BiLSTMOptions)
     batches: BatchOptions = field(default_factory=BatchOptions)
     augment: AugmentOptions = field(default_factory=AugmentOptions)
@@ -227,6 +256,10 @@ class Recipe:
         rate = self.features.sample_rate
         expected = f"[features] sample_rate {SAMPLE_RATE}, at which every recording is read"
         require(rate == SAMPLE_RATE, expected, rate)
+        if self.language_model.texts:
+            asked = self.decoding.method == "beam" and not self.decoding.words
+            expected = '[decoding] method "beam" without words, which alone asks [language_model]'
+            require(asked, expected, self.decoding.method)
 
     def to_table(self) -> dict[str, dict[str, Any]]:
         """Returns the recipe with every setting spelt out; `read_recipe` reads it back."""
@@ -238,6 +271,7 @@ _TABLES: dict[str, type[Any]] = {
     "features": FeatureOptions,
     "text": TextOptions,
     "vocabulary": VocabularyOptions,
+    "language_model": LanguageModelOptions,
     "model": BiLSTMOptions,
     "batches": BatchOptions,
     "augment": AugmentOptions,
@@ -281,65 +315,3 @@ def read_recipe(tables: Mapping[str, Any], *, where: str) -> Recipe:
         return Recipe(**options)
     except OptionsError as error:
         raise OptionsError(f"{where}: {error}") from None
-
-
-def load_recipe(
-    name_or_path: str | Path, *, root: Path | None = None, settings: Sequence[str] = ()
-) -> Recipe:
-    """Reads a recipe file, or a shipped recipe by name.
-
-    Args:
-        name_or_path: A TOML file, or the name of one in `pipelines/recipes`.
-        root: Folder that relative paths of [data] and [augment] start from; the recipe's own
-            folder if left out.
-        settings: Changes to the file, each `table.key=value` with a TOML value.
-
-    Raises:
-        OptionsError: The file does not exist, is not TOML, or holds a mistake.
-    """
-    path = _find(name_or_path)
-    try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise OptionsError(f"{path}: expected TOML, received {error}") from None
-    for setting in settings:
-        _apply(tables, setting)
-    _anchor(tables, root or path.parent)
-    return read_recipe(tables, where=str(path))
-
-
-def _find(name_or_path: str | Path) -> Path:
-    for path in (Path(name_or_path), SHIPPED / f"{name_or_path}.toml"):
-        if path.is_file():
-            return path
-    known = ", ".join(sorted(path.stem for path in SHIPPED.glob("*.toml")))
-    raise OptionsError(f"no recipe {str(name_or_path)!r}: expected a TOML file or one of: {known}")
-
-
-def _apply(tables: dict[str, Any], setting: str) -> None:
-    name, separator, value = setting.partition("=")
-    table, dot, key = name.strip().partition(".")
-    if not (separator and dot):
-        raise OptionsError(f"--set: expected table.key=value, received {setting!r}")
-    try:
-        parsed = tomllib.loads(f"value = {value.strip()}")["value"]
-    except tomllib.TOMLDecodeError:
-        parsed = value.strip()  # a bare word is a string: `--set model.cell=gru`
-    if not isinstance(tables.setdefault(table, {}), dict):
-        raise OptionsError(f"--set: {table} is not a table")
-    tables[table][key] = parsed
-
-
-def _anchor(tables: dict[str, Any], root: Path) -> None:
-    """Makes relative paths absolute, so that the recipe kept with a run means the same anywhere."""
-    data, augment = tables.get("data"), tables.get("augment")
-    if isinstance(data, dict):
-        for key in ("train", "dev"):
-            if isinstance(data.get(key), list):
-                data[key] = [_absolute(item, root) for item in data[key]]
-    if isinstance(augment, dict) and isinstance(augment.get("noise"), str):
-        augment["noise"] = _absolute(augment["noise"], root)
-
-
-def _absolute(item: object, root: Path) -> object:
-    return str(root.absolute() / item) if isinstance(item, str) else item  # refused when checked

@@ -90,9 +90,18 @@ def check_recurrent(arguments: argparse.Namespace, for_ngrams: Sequence[str]) ->
 
 
 def _check_begun(arguments: argparse.Namespace) -> None:
-    """Refuses to go on from what is no recurrent model, or in another shape than its own."""
+    """Refuses to go on from what is no recurrent model, or in another shape than its own.
+
+    A recognizer's folder or name becomes the recurrent model within.
+    """
+    from asr.bundle import open_bundle
     from asr.lm.lstm_file import is_lstm
 
+    if not arguments.source.is_file():
+        bundle = open_bundle(arguments.source)
+        if bundle.rescorer_file is None:
+            raise UsageError(f"{bundle.name}: expected a model with a recurrent one in it")
+        arguments.source = bundle.rescorer_file
     if given := [f"--{name.replace('_', '-')}" for name in _SHAPE if getattr(arguments, name)]:
         raise UsageError(f"{', '.join(given)}: a model that is there keeps its shape")
     if not is_lstm(arguments.source):

@@ -3,6 +3,7 @@
 <run>/
 ├── recipe.toml        every setting spelt out, paths absolute
 ├── model/             the best model so far, complete in itself
+├── stages.toml        of a recipe with stages: `pipelines.staged_training` has the rest
 ├── metrics.jsonl      one line per epoch
 ├── curves.png         the same, drawn
 ├── tensorboard/       the same, for TensorBoard
@@ -39,6 +40,15 @@ class RunFolder:
         return self.path / "recipe.toml"
 
     @property
+    def stages(self) -> Path:
+        """What is trained before, and then; of a recipe with stages alone."""
+        return self.path / "stages.toml"
+
+    def stage(self, name: str) -> Path:
+        """Returns the folder of one of them."""
+        return self.path / "stages" / name
+
+    @property
     def model(self) -> Path:
         """The bundle of the best model."""
         return self.path / "model"
@@ -69,7 +79,7 @@ class RunFolder:
         Raises:
             TrainingError: There is a run here already.
         """
-        if self.recipe.exists():
+        if self.recipe.exists() or self.stages.exists():
             raise TrainingError(
                 f"{self.path}: there is a run here already; go on with it by --resume, or begin "
                 f"anew by --overwrite"

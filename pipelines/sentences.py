@@ -15,12 +15,13 @@ _STDIN = "-"
 _MEGABYTE = 1e6
 
 
-def sentences(source: str, text: "TextOptions") -> Iterator[str]:
+def sentences(source: str, text: "TextOptions", *, quiet: bool = False) -> Iterator[str]:
     """Yields the sentences of a text, normalised, and shows how far it is.
 
     Args:
         source: A file of lines, a manifest, or `-`.
         text: How they are normalised.
+        quiet: Show nothing.
 
     Raises:
         AsrError: The file cannot be understood.
@@ -28,13 +29,14 @@ def sentences(source: str, text: "TextOptions") -> Iterator[str]:
     """
     from asr.text import normalise_text
 
-    for line in _lines(source):
+    for line in _lines(source, quiet=quiet):
         yield normalise_text(line, text)
 
 
-def _lines(source: str) -> Iterator[str]:
+def _lines(source: str, *, quiet: bool) -> Iterator[str]:
     if source == _STDIN:
-        with Progress(None, unit="lines", label="reading standard input") as progress:
+        label = "reading standard input"
+        with Progress(None, unit="lines", label=label, quiet=quiet) as progress:
             yield from _decoded(sys.stdin.buffer, "standard input", progress)
         return
     path = Path(source)
@@ -44,14 +46,14 @@ def _lines(source: str) -> Iterator[str]:
         yield from (one.text for one in read_utterances(path) if one.text)
         return
     with path.open("rb") as file:
-        yield from _file_lines(file, path)
+        yield from _file_lines(file, path, quiet=quiet)
 
 
-def _file_lines(file: BinaryIO, path: Path) -> Iterator[str]:
+def _file_lines(file: BinaryIO, path: Path, *, quiet: bool) -> Iterator[str]:
     from asr.lm.arpa import BAD_ARCHIVE, unpacked
 
     total = path.stat().st_size / _MEGABYTE or None
-    with Progress(total, unit="MB", label=f"reading {path.name}") as progress:
+    with Progress(total, unit="MB", label=f"reading {path.name}", quiet=quiet) as progress:
         try:
             yield from _decoded(unpacked(file, path), str(path), progress, raw=file)
         except BAD_ARCHIVE as error:

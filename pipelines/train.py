@@ -1,36 +1,20 @@
 """`asr train`: a recipe and manifests of speech in, a run folder with the best model out."""
 
 import argparse
-import os
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-from asr.bundle import Bundle, open_bundle, open_language_model
-from asr.decoding import DecodingOptions
-from asr.errors import AsrError, TrainingError
-from asr.interchange import read_utterances
-from asr.manifest import Utterance
-from asr.options import from_table, require
-from asr.text import normalise_text
-from asr.vocabulary import Vocabulary
-from models.bilstm import BiLSTMOptions
-from pipelines.average_speech import with_average_speech
-from pipelines.corpus import Corpus, learn_vocabulary, load_corpus
-from pipelines.export import can_export, export
-from pipelines.feature_store import FeatureStore
-from pipelines.network import import_backend, load_network, require_backend
-from pipelines.progress import duration_text
-from pipelines.recipe import Recipe, load_recipe
+from asr.errors import TrainingError
+from pipelines.recipe_file import load_recipe, load_stages
 from pipelines.run_folder import RunFolder
-from pipelines.training_log import TrainingLog
+from pipelines.staged_training import resume_stages, train_stages
+from pipelines.training import TrainingResult, train
 from pipelines.usage import UsageError
 
-EXPORT_AUDIO_S = 1200.0
-"""Dev speech that the exported network is checked on, at most: half a minute's work."""
+RUNS = Path("runs")
+"""Where a run is kept unless told, in a folder called as its recipe."""
 
 EXAMPLES = """examples:
+  asr train my-recipe.toml                      into runs/my-recipe
   asr train my-recipe.toml -o runs/mine
   asr train digits --manifest-root data/fsdd -o runs/digits
   asr train --resume runs/mine                  go on where it was stopped
@@ -39,142 +23,17 @@ EXAMPLES = """examples:
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrainingResult:
-    """What a run came to.
-
-    Attributes:
-        run_folder: Everything it wrote.
-        model_folder: Its best model.
-        dev_wer: That model's WER on the dev speech.
-        epochs: Epochs trained.
-    """
-
-    run_folder: Path
-    model_folder: Path
-    dev_wer: float
-    epochs: int
-
-
-def train(
-    recipe: Recipe,
-    run_folder: Path,
-    *,
-    resume: bool = False,
-    overwrite: bool = False,
-    base: str | Path | None = None,
-    cache: Path | None = None,
-    quiet: bool = False,
-) -> TrainingResult:
-    """Trains a model.
-
-    Args:
-        recipe: What to train and how.
-        run_folder: Where everything is written; see `pipelines.run_folder`.
-        resume: Go on from the run's last checkpoint. Ends with the weights an uninterrupted run
-            would have ended with.
-        overwrite: Begin anew where a run exists.
-        base: A model to begin with instead of random weights. Its features and network are used;
-            its alphabet too if it spells all training texts, else the output layer is replaced.
-            With its alphabet go its language model and decoding, unless the recipe has another.
-        cache: Folder for features; `default_cache()` if left out.
-        quiet: Print nothing.
-
-    Raises:
-        AsrError: Something the user can mend; the message says what.
-    """
-    require_backend()
-    log = TrainingLog(quiet=quiet)
-    run = RunFolder(run_folder)
-    vocabulary, files = None, list[Path]()
-    if resume:
-        run.sweep()
-        if run.vocabulary.is_file():
-            vocabulary = Vocabulary.load(run.vocabulary)
-        if run.language_model.is_file():
-            files = [run.language_model]
-    elif not overwrite:
-        run.refuse_existing()
-    bundle = open_bundle(base) if base is not None else None
-    if bundle is not None:
-        recipe, vocabulary, files = _inherit(recipe, bundle, log)
-    _check_masks(recipe)
-    features = with_average_speech(recipe.features, _utterances(recipe), quiet=quiet)
-    recipe = replace(recipe, features=features)
-    store = FeatureStore(cache or default_cache(), recipe.features)
-    corpus = load_corpus(recipe, store, vocabulary=vocabulary, quiet=quiet)
-    log.line(corpus.describe())
-
-    import_backend()
-    from pipelines.trainer import Trainer
-
-    source = (bundle, load_network(bundle.folder)) if bundle is not None else None
-    words = open_language_model(files[0]) if files else None
-    trainer = Trainer(recipe, corpus, store, run, base=source, language_model=words, log=log)
-    if resume:
-        trainer.resume()
-    else:
-        run.create(recipe.to_table(), corpus.vocabulary, trainer.checkpoint, files)
-    corpus.write_exclusions(run.exclusions)
-    if corpus.exclusions:
-        log.line(f"what was left out, and why: {run.exclusions}")
-    log.line(f"network: {trainer.network.count_params():,} parameters")
-    trainer.train()
-    state = trainer.state
-    if state.best_wer is None:
-        raise TrainingError(f"{run_folder}: no epoch was finished")
-    _export(run, corpus, log)
-    seconds = sum(row["elapsed_s"] for row in state.history)
-    log.line(f"\ntrained {duration_text(seconds)}; best dev WER {100 * state.best_wer:.2f} %")
-    return TrainingResult(
-        run_folder=run_folder,
-        model_folder=run.model,
-        dev_wer=state.best_wer,
-        epochs=len(state.history),
-    )
-
-
-def _check_masks(recipe: Recipe) -> None:
-    """Refuses masks over bands where nothing will say how much variance normalisation took."""
-    frames = recipe.features.prior_frames
-    if recipe.augment.num_band_masks and recipe.features.normalise == "mean-variance":
-        require(frames > 0, "[features] prior_frames above 0 with [augment] num_band_masks", frames)
-
-
-def _export(run: RunFolder, corpus: Corpus, log: TrainingLog) -> None:
-    """Makes the best model fast to transcribe with; without that it is a model all the same."""
-    if not can_export():
-        log.line("\nnot exported for fast transcription: onnx and ONNX Runtime are not installed")
-        return
-    utterances = [example.utterance for example in corpus.dev]
-    try:
-        result = export(
-            open_bundle(run.model),
-            utterances,
-            source="the dev speech",
-            max_audio_s=EXPORT_AUDIO_S,
-            quiet=log.quiet,
-        )
-    except AsrError as error:
-        log.line(f"\nnot exported for fast transcription: {error}")
-        return
-    log.line("\n".join(["\nexported for fast transcription", *result.lines()]))
-
-
-def default_cache() -> Path:
-    """Returns the folder for features: $ASR_CACHE, else the user's cache folder."""
-    chosen = os.environ.get("ASR_CACHE")
-    if chosen:
-        return Path(chosen)
-    home = os.environ.get("XDG_CACHE_HOME")
-    return (Path(home) if home else Path.home() / ".cache") / "asr" / "features"
-
-
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the command line of `asr train`."""
     parser.epilog = EXAMPLES
     parser.add_argument("recipe", nargs="?", help="a TOML file, or the name of a shipped recipe")
-    parser.add_argument("-o", "--output", type=Path, metavar="RUN", help="the run's folder")
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        metavar="RUN",
+        help="the run's folder (default: runs/, and the recipe's name)",
+    )
     parser.add_argument("--resume", type=Path, metavar="RUN", help="go on with a stopped run")
     parser.add_argument(
         "--from", dest="base", metavar="MODEL", help="fine-tune this model: a name or a folder"
@@ -191,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="TABLE.KEY=VALUE",
-        help="change a setting of the recipe; may be given more than once",
+        help="change a setting of the recipe, in all its stages; may be given more than once",
     )
     parser.add_argument("--cache", type=Path, metavar="FOLDER", help="where features are kept")
     parser.add_argument("--overwrite", action="store_true", help="begin anew where a run exists")
@@ -203,14 +62,14 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.resume is not None:
         result = _resume(arguments)
     else:
-        if arguments.recipe is None or arguments.output is None:
-            raise UsageError("expected a recipe and -o RUN, or --resume RUN")
-        recipe = load_recipe(
+        if arguments.recipe is None:
+            raise UsageError("expected a recipe, or --resume RUN")
+        stages = load_stages(
             arguments.recipe, root=arguments.manifest_root, settings=arguments.settings
         )
-        result = train(
-            recipe,
-            arguments.output,
+        result = train_stages(
+            stages,
+            arguments.output or RUNS / stages[-1].name,
             overwrite=arguments.overwrite,
             base=arguments.base,
             cache=arguments.cache,
@@ -230,6 +89,8 @@ def _resume(arguments: argparse.Namespace) -> TrainingResult:
             f"--resume goes on with the run's own recipe and cannot take {', '.join(clashing)}"
         )
     folder = RunFolder(arguments.resume)
+    if folder.stages.is_file():
+        return resume_stages(arguments.resume, cache=arguments.cache, quiet=arguments.quiet)
     for path in (folder.recipe, folder.checkpoint):
         if not path.is_file():
             raise TrainingError(f"{folder.path}: expected a run's folder with {path.name}")
@@ -237,47 +98,3 @@ def _resume(arguments: argparse.Namespace) -> TrainingResult:
     return train(
         recipe, arguments.resume, resume=True, cache=arguments.cache, quiet=arguments.quiet
     )
-
-
-def _inherit(
-    recipe: Recipe, bundle: Bundle, log: TrainingLog
-) -> tuple[Recipe, Vocabulary, list[Path]]:
-    """Returns the recipe with what is the base model's, the vocabulary and the language models.
-
-    Of these the first is the one that the search asks; there is no second without it.
-    """
-    model: Any = bundle.recipe.get("model", {})
-    network = from_table(BiLSTMOptions, model, where=f"{bundle.folder} [model]")
-    features = bundle.features
-    if features.normalise != "none" and not features.prior_frames:
-        # The one setting that may be added: a network takes to it within its first steps.
-        features = replace(features, prior_frames=recipe.features.prior_frames)
-    recipe = replace(
-        recipe,
-        features=features,
-        text=bundle.text,
-        model=replace(network, dropout=recipe.model.dropout),
-    )
-    texts = [normalise_text(item.text or "", recipe.text) for item in _utterances(recipe)]
-    missing = sorted(bundle.vocabulary.unknown_characters("".join(texts)))
-    if missing:
-        log.line(
-            f"beginning from {bundle.name}; its alphabet lacks {' '.join(missing)}, so the output "
-            f"layer is replaced"
-        )
-        return recipe, learn_vocabulary(texts, recipe.vocabulary), []
-    language_model = bundle.language_model_file
-    # A list of words, unlike a language model, would forbid what is to be learnt.
-    can_keep = bundle.decoding.method == "beam" and not bundle.decoding.words
-    if language_model is None or not can_keep or recipe.decoding != DecodingOptions():
-        log.line(f"beginning from {bundle.name}, with its alphabet")
-        return recipe, bundle.vocabulary, []
-    log.line(f"beginning from {bundle.name}, with its alphabet and language model")
-    recipe = replace(recipe, decoding=bundle.decoding, confidence=bundle.confidence)
-    files = [file for file in (language_model, bundle.rescorer_file) if file is not None]
-    return recipe, bundle.vocabulary, files
-
-
-def _utterances(recipe: Recipe) -> Iterator[Utterance]:
-    for path in recipe.data.train:
-        yield from read_utterances(Path(path))

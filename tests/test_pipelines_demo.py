@@ -24,7 +24,7 @@ from asr.validation import feasible
 from asr.vocabulary import Vocabulary
 from pipelines import cli, demo, demo_corpus, synthesis
 from pipelines.demo_corpus import SIZES, SPLITS, make_corpus, phrase, phrases, voices
-from pipelines.recipe import load_recipe
+from pipelines.recipe_file import load_recipe
 from pipelines.synthesis import TIMBRES, Voice
 from pipelines.synthetic_recordings import record
 
@@ -221,7 +221,7 @@ def untrained(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Any]
         asked.update(recipe=recipe, run_folder=run_folder, **options)
         return SimpleNamespace(model_folder=run_folder / "model")
 
-    monkeypatch.setattr("pipelines.train.train", train)
+    monkeypatch.setattr("pipelines.training.train", train)
     monkeypatch.setattr(
         "pipelines.network.load_recognizer", lambda _: Parrot(asked["run_folder"].parent)
     )

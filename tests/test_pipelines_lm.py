@@ -254,6 +254,12 @@ def test_a_recurrent_model_is_trained_further_on_a_text_of_ones_own(
     capsys.readouterr()
     assert lm(own, *further, "--overwrite", "--units", 9) == 2
     assert "--units: a model that is there keeps its shape" in capsys.readouterr().err
+    assert lm(own, "--lstm", "--from", "nonesuch", "-o", tmp_path / "x.lstm") == 1
+    assert "no model 'nonesuch'" in capsys.readouterr().err
+    assert lm(own, "--lstm", "--from", "en-commands", "-o", tmp_path / "x.lstm") == 2
+    assert "en-commands: expected a model with a recurrent one" in capsys.readouterr().err
+    assert lm(own, "--lstm", "--from", "en-read", "--units", 5, "-o", tmp_path / "x.lstm") == 2
+    assert "keeps its shape" in capsys.readouterr().err
     assert lm(own, "--lstm", "--from", own, "-o", tmp_path / "x.lstm") == 2
     assert "own.txt: expected a recurrent model to train further" in capsys.readouterr().err
 

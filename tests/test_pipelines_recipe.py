@@ -15,19 +15,20 @@ from asr.features import FeatureOptions
 from asr.text import TextOptions
 from models.bilstm import CELLS, BiLSTMOptions
 from pipelines.recipe import (
-    SHIPPED,
     AugmentOptions,
     BatchOptions,
     DataOptions,
+    LanguageModelOptions,
     Recipe,
     TrainingOptions,
     VocabularyOptions,
-    load_recipe,
     read_recipe,
 )
+from pipelines.recipe_file import SHIPPED, load_recipe
 
 DATA = {"train": ["train.jsonl"], "dev": ["dev.jsonl"]}
 SMALLEST = '[data]\ntrain = ["train.jsonl"]\ndev = ["sub/dev.jsonl", "/elsewhere/dev.jsonl"]\n'
+LANGUAGE_MODEL = '[language_model]\ntexts = ["books.txt"]\n[decoding]\nmethod = "beam"\n'
 
 names = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1)
 counts = st.integers(1, 10_000)
@@ -84,7 +85,14 @@ recipes = st.builds(
         final_learning_rate=shares,
         average=st.floats(0, 0.9999),
     ),
-    decoding=st.builds(DecodingOptions, method=st.sampled_from(["greedy", "beam"])),
+    language_model=st.builds(
+        LanguageModelOptions,
+        texts=st.lists(names).map(tuple),
+        order=st.integers(2, 4),
+        prune=st.none() | st.just((0, 3)),
+        bits=st.none() | st.integers(4, 16),
+    ),
+    decoding=st.just(DecodingOptions(method="beam")),
 )
 
 
@@ -118,7 +126,10 @@ def test_every_mistake_is_told_at_once() -> None:
     lines = message.splitlines()
     assert len(lines) == 5
     for where, what in (
-        ("unknown table extra", "known tables are data, features, text, vocabulary, model"),
+        (
+            "unknown table extra",
+            "known tables are data, features, text, vocabulary, language_model, model",
+        ),
         ("[data]", "dev to name at least one manifest"),
         ("[features]: n_mfcc", "expected int, received 'many'"),
         ("[model]", "units: expected at least 1, received 0"),
@@ -144,6 +155,8 @@ def test_a_value_in_the_place_of_a_table_is_refused(table: str) -> None:
         ("data", "min_duration_s", 40.0),
         ("features", "sample_rate", 8000),  # all recordings are read at 16 kHz
         ("vocabulary", "size", 1),
+        ("language_model", "bits", 3),
+        ("language_model", "order", 9),
         ("model", "dropout", 1.0),
         ("model", "num_layers", 0),
         ("model", "cell", "elman"),
@@ -202,11 +215,12 @@ def test_an_unknown_cell_is_answered_with_the_known_ones() -> None:
 
 def test_relative_paths_start_at_the_recipe(tmp_path: Path) -> None:
     path = tmp_path / "r.toml"
-    path.write_text(SMALLEST + '[augment]\nnoise = "noises"\n')
+    path.write_text(SMALLEST + '[augment]\nnoise = "noises"\n' + LANGUAGE_MODEL)
     recipe = load_recipe(path)
     assert recipe.data.train == (str(tmp_path / "train.jsonl"),)
     assert recipe.data.dev == (str(tmp_path / "sub/dev.jsonl"), "/elsewhere/dev.jsonl")
     assert recipe.augment.noise == str(tmp_path / "noises")
+    assert recipe.language_model.texts == (str(tmp_path / "books.txt"),)
 
 
 def test_relative_paths_start_at_the_root_if_one_is_given(tmp_path: Path) -> None:

@@ -26,12 +26,13 @@ import numpy.typing as npt
 import pytest
 import soundfile
 
-import pipelines.train
 import pipelines.trainer
+import pipelines.training
 from asr.bundle import open_bundle, write_settings
 from asr.errors import (
     AudioError,
     BundleError,
+    LanguageModelError,
     ManifestError,
     OptionsError,
     TrainingError,
@@ -45,10 +46,11 @@ from pipelines.export import MAX_WER_LOSS
 from pipelines.feature_store import FeatureStore
 from pipelines.fitting import WeightAverage
 from pipelines.network import Engine, load_network, load_recognizer
-from pipelines.recipe import Recipe, load_recipe, read_recipe
+from pipelines.recipe import Recipe, read_recipe
+from pipelines.recipe_file import load_recipe
 from pipelines.run_folder import RunFolder
-from pipelines.train import TrainingResult, train
 from pipelines.trainer import DevResult, Trainer, evaluate_dev
+from pipelines.training import TrainingResult, train
 from pipelines.training_log import TrainingLog
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -289,11 +291,11 @@ def test_an_export_that_fails_costs_no_training(
         raise BundleError("no way")
 
     corpus: Any = SimpleNamespace(dev=())
-    monkeypatch.setattr(pipelines.train, "export", refuse)
-    pipelines.train._export(RunFolder(trained.run), corpus, TrainingLog())
+    monkeypatch.setattr(pipelines.training, "export", refuse)
+    pipelines.training._export(RunFolder(trained.run), corpus, TrainingLog())
     assert capsys.readouterr().err == "\nnot exported for fast transcription: no way\n"
-    monkeypatch.setattr(pipelines.train, "can_export", lambda: False)
-    pipelines.train._export(RunFolder(trained.run), corpus, TrainingLog())
+    monkeypatch.setattr(pipelines.training, "can_export", lambda: False)
+    pipelines.training._export(RunFolder(trained.run), corpus, TrainingLog())
     assert "onnx and ONNX Runtime are not installed" in capsys.readouterr().err
 
 
@@ -759,6 +761,47 @@ def test_a_language_model_goes_along_and_is_there_when_resumed(
     assert (stopped / "model/lm.lstm").read_bytes() == b"kept, not asked"
 
 
+def test_a_recipe_may_have_a_language_model_of_its_own(speech: Path, tmp_path: Path) -> None:
+    texts = tmp_path / "texts.txt"
+    texts.write_text("ab ba\nab ab ba\nba a b\n" * 9, encoding="utf-8")
+    tables = {
+        "language_model": {"texts": [str(texts)], "order": 2, "prune": [0], "bits": 8},
+        "decoding": {"method": "beam", "beam_width": 6, "alpha": 0.3, "beta": 0.1},
+        "training": {"epochs": 2},
+    }
+    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
+    start(speech, whole, **tables)
+    made = tmp_path / "lm.ngram"
+    words = ("--order", "2", "--prune", "0", "--bits", "8", "-o", str(made))
+    assert main(["lm", str(texts), *words]) == 0
+    assert (whole / "model/lm.ngram").read_bytes() == made.read_bytes()
+    bundle = open_bundle(whole)
+    assert bundle.decoding.alpha == 0.3
+    texts.unlink()
+    with pytest.raises(LanguageModelError, match=r"texts\.txt: expected the texts of"):
+        start(speech, stopped, **tables)
+    shutil.copyfile(made, texts)
+    with pytest.raises(LanguageModelError, match=r"texts\.txt, line 1: expected UTF-8"):
+        start(speech, stopped, **tables)
+    texts.write_text("ab ba\nab ab ba\nba a b\n" * 9, encoding="utf-8")
+    with stopped_at(Trainer, "_finish_epoch", 2), pytest.raises(Stop):
+        start(speech, stopped, **tables)
+    resume(speech, stopped)
+    for row, wanted in zip(metrics(stopped), metrics(whole), strict=True):
+        assert (row["dev_wer"], row["dev_loss"]) == (wanted["dev_wer"], wanted["dev_loss"])
+
+
+def test_a_language_model_that_nothing_would_ask_is_refused() -> None:
+    tables: dict[str, Any] = {
+        "data": {"train": ["t"], "dev": ["d"]},
+        "language_model": {"texts": ["a.txt"]},
+    }
+    for decoding in ({}, {"method": "beam", "words": ["ab"]}):
+        with pytest.raises(OptionsError, match=r"which alone asks \[language_model\]"):
+            read_recipe(tables | {"decoding": decoding}, where="test")
+    read_recipe(tables | {"decoding": {"method": "beam"}}, where="test")
+
+
 def test_of_itself_a_run_keeps_the_language_model(knowing: Path, tmp_path: Path) -> None:
     speech = make_corpus(tmp_path / "speech", "ab", num_train=6, num_dev=4)
     training = {"epochs": 1}
@@ -870,7 +913,7 @@ def test_the_command_trains_and_prints_the_models_folder(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("RECIPE", "expected a recipe and -o RUN, or --resume RUN"),
+        ("-o OUT", "expected a recipe, or --resume RUN"),
         ("nonesuch -o OUT", "no recipe 'nonesuch'"),
         ("RECIPE -o OUT --set training.epoch=3", "unknown key epoch"),
         ("RECIPE -o OUT --set model.units=0", "units: expected at least 1"),
@@ -902,7 +945,7 @@ def test_a_mistake_is_told_in_one_line(
         "FOLDER": recipe_file.parent,
     }
     arguments = [str(places.get(word, word)) for word in words.split()]
-    senseless = "cannot take" in message or "expected a recipe and" in message
+    senseless = "cannot take" in message or "expected a recipe, or" in message
     assert main(["train", *arguments, "--quiet"]) == (2 if senseless else 1)
     out, errors = capsys.readouterr()
     assert out == ""

@@ -33,6 +33,10 @@ Doubles = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 
 
+USUAL_PRUNE = (0, 0, 1, 1)
+"""A good exchange of size for perplexity: sequences of three words and more that occur twice."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EstimationOptions:
     """How a language model is made of a text.
