@@ -16,6 +16,7 @@ from asr.decoding import (
     Lexicon,
     aligned,
     best_texts,
+    check_count,
     check_parts,
     decode,
     less_priors,
@@ -122,20 +123,19 @@ class Decoder:
 
         Args:
             log_probs: Natural log-probabilities, float [num_steps, vocab_size].
-            count: How many, from 1 to the beam's width; fewer if the beam holds fewer.
+            count: How many, from 1 to the beam's width; fewer if fewer are found.
 
         Returns:
             Different texts, the one of the highest `score` first. `log_probability` is the
             network's (the acoustic score) without the priors, if the options take them out,
             `lm_log_probability` the language model's, and `score` the first with all that was
-            fused, weighted. They may differ in what was said long before, which `__call__` spends
-            no room in its beam on: so its one text is not always the first of these.
+            fused, weighted. With a language model they may differ anywhere.
 
         Raises:
             DecodingError: The input is not log-probabilities, the method is not `beam`, or there
                 cannot be so many.
         """
-        if self._rescorer is None:
+        if self._rescorer is None and not self._has_language_model:
             return n_best(
                 self._less_priors(log_probs),
                 self._options,
@@ -144,16 +144,19 @@ class Decoder:
                 lexicon=self._lexicon,
                 fusion=self._fusion,
             )
-        found = self.candidates(log_probs, max(count, self._options.num_rescored))
-        best = rescored(
-            found,
-            [self._vocabulary.decode(one.tokens) for one in found],
-            self._options,
-            self._rescorer,
-            has_language_model=self._has_language_model,
-        )[:count]
+        check_count(count, self._options)
+        num_texts = 0 if self._rescorer is None else self._options.num_rescored
+        found = self.candidates(log_probs, max(count, num_texts))
+        if self._rescorer is not None:
+            found = rescored(
+                found,
+                [self._vocabulary.decode(one.tokens) for one in found],
+                self._options,
+                self._rescorer,
+                has_language_model=self._has_language_model,
+            )
         heard = self._less_priors(log_probs)
-        return [aligned(one, heard, self._blank_id) for one in best]
+        return [aligned(one, heard, self._blank_id) for one in found[:count]]
 
     def candidates(self, log_probs: npt.ArrayLike, count: int) -> list[Hypothesis]:
         """Finds the texts that a recurrent language model is to choose among.

@@ -3,7 +3,7 @@
 from asr.decoding.alignment import Alignment, align_tokens
 from asr.decoding.alternatives import best_texts
 from asr.decoding.ctc_score import ctc_log_probability
-from asr.decoding.decoder import check_parts, decode, n_best
+from asr.decoding.decoder import check_count, check_parts, decode, n_best
 from asr.decoding.fast_beam import beam_search
 from asr.decoding.fusion import Fused, Fusion
 from asr.decoding.fusion_tables import FusionWeights, LanguageModel
@@ -27,6 +27,7 @@ __all__ = [
     "aligned",
     "beam_search",
     "best_texts",
+    "check_count",
     "check_parts",
     "ctc_log_probability",
     "decode",

@@ -86,10 +86,7 @@ def n_best(
     check_parts(options, lexicon, fusion)
     if options.method != "beam":
         raise DecodingError(f"expected method 'beam' for several texts, received {options.method}")
-    if not 1 <= count <= options.beam_width:
-        raise DecodingError(
-            f"expected a count from 1 to the beam's {options.beam_width}, received {count}"
-        )
+    check_count(count, options)
     search = fast_beam.beam_search if implementation == "compiled" else prefix_beam.beam_search
     return search(
         log_probs,
@@ -101,6 +98,18 @@ def n_best(
         count=count,
         recombine=count == 1,  # several texts may differ in what was said long before
     )
+
+
+def check_count(count: int, options: DecodingOptions) -> None:
+    """Refuses to look for more texts than the beam holds prefixes.
+
+    Raises:
+        DecodingError: The count is not from 1 to the beam's width.
+    """
+    if not 1 <= count <= options.beam_width:
+        raise DecodingError(
+            f"expected a count from 1 to the beam's {options.beam_width}, received {count}"
+        )
 
 
 def check_parts(options: DecodingOptions, lexicon: Lexicon | None, fusion: Fusion | None) -> None:
