@@ -75,16 +75,21 @@ class Ours:
     def run(self, passes: int) -> dict[str, float]:
         """Trains on all batches so many times over; seconds are those of a step."""
         from pipelines.checkpoint import TrainingState
-        from pipelines.fitting import StepCallback, WeightAverage, fit_epoch
+        from pipelines.fitting import Books, SpeechSteps, WeightAverage, fit_epoch
 
         maker: Any = _Ready(self.batches)
         plan: Any = [[number] for number in _order(len(self.batches), passes)]
         state, laps = TrainingState(), _Laps()
         progress: Any = laps
         average = WeightAverage(self.average_momentum)
-        callback = StepCallback(
-            state, plan, maker, average, progress, lambda: None, interval_s=3600.0
+        books = Books(
+            state=state,
+            average=average,
+            progress=progress,
+            checkpoint=lambda: None,
+            interval_s=3600.0,
         )
+        callback = SpeechSteps(books, plan, maker)
         fit_epoch(self.trainer, maker, plan, state, callback)
         return {"step_s": laps.step_s, "waited_s": state.waited_s / len(plan)}
 

@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -53,66 +54,106 @@ class WeightAverage:
         return lambda: assign(model.trainable_variables, own)
 
 
-class StepCallback(keras.callbacks.Callback):
-    """Keeps the books of an epoch: loss, progress, averages, and when to write a checkpoint.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Books:
+    """What is kept of a training from step to step.
 
-    Args:
-        state: Moved on after every batch.
-        plan: The epoch's batches.
-        maker: Knows their ids and durations.
+    Attributes:
+        state: Moved on after every step.
         average: Updated after every step.
-        progress: Shown the seconds of speech done.
+        progress: Shown what is done.
         checkpoint: Called when `interval_s` has passed since it last was.
         interval_s: Seconds between checkpoints.
     """
 
-    def __init__(
-        self,
-        state: TrainingState,
-        plan: Sequence[Sequence[Draw]],
-        maker: BatchMaker,
-        average: WeightAverage,
-        progress: Progress,
-        checkpoint: Callable[[], None],
-        interval_s: float,
-    ) -> None:
+    state: TrainingState
+    average: WeightAverage
+    progress: Progress
+    checkpoint: Callable[[], None]
+    interval_s: float
+
+
+class StepCallback(keras.callbacks.Callback):
+    """Keeps the books of an epoch: loss, progress, averages, and when to write a checkpoint.
+
+    Args:
+        books: The books.
+    """
+
+    def __init__(self, books: Books) -> None:
         super().__init__()
-        self._state, self._plan, self._maker = state, plan, maker
-        self._average, self._progress = average, progress
-        self._checkpoint, self._interval_s = checkpoint, interval_s
-        # `fit` reports a running mean over its own batches; the epoch's sums may be older.
+        self._books, self._state = books, books.state
+        state = books.state
+        # `fit` reports a running mean over its own steps; the epoch's sums may be older.
         self._sum_before, self._weight_before = state.loss_sum, state.loss_weight
         self._saved_at = self._started_at = time.monotonic()
         self._elapsed_before = state.elapsed_s
 
+    def weight(self) -> int:
+        """Returns what the mean loss of step `state.batch` weighs among others."""
+        return 1
+
+    def amount(self) -> float:
+        """Returns how much of what the progress counts step `state.batch` was."""
+        return 1.0
+
+    def advice(self) -> str:
+        """Returns what to do where the loss of step `state.batch` is not finite."""
+        return "; lower the learning rate"
+
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Takes in a batch's loss.
+        """Takes in a step's loss.
 
         Raises:
-            TrainingError: It is not finite; the batch's utterances are named.
+            TrainingError: It is not finite.
         """
         del batch  # counts from the start of this call of `fit`, not of the epoch
         state = self._state
-        draws = self._plan[state.batch]
         mean = float((logs or {})["loss"])
         if not math.isfinite(mean):
             raise TrainingError(
-                f"the loss became {mean} in epoch {state.epoch + 1}, batch {state.batch + 1}, "
-                f"which holds {', '.join(self._maker.ids(draws))}; look at these utterances, or "
-                f"lower learning_rate or clip_norm"
+                f"the loss became {mean} in epoch {state.epoch + 1}, batch {state.batch + 1}"
+                f"{self.advice()}"
             )
-        seen = state.loss_weight - self._weight_before + len(draws)
-        state.loss_weight += len(draws)
+        weight, amount = self.weight(), self.amount()
+        seen = state.loss_weight - self._weight_before + weight
+        state.loss_weight += weight
         state.loss_sum = self._sum_before + mean * seen
         state.batch += 1
         state.step += 1
         state.elapsed_s = self._elapsed_before + time.monotonic() - self._started_at
-        self._average.update(self.model, state.step)
-        loss = state.loss_sum / state.loss_weight
-        self._progress.advance(self._maker.duration_s(draws), f"loss {loss:.3f}")
-        if time.monotonic() - self._saved_at >= self._interval_s:
-            self._checkpoint()
+        self._books.average.update(self.model, state.step)
+        self._books.progress.advance(amount, f"loss {state.loss_sum / state.loss_weight:.3f}")
+        if time.monotonic() - self._saved_at >= self._books.interval_s:
+            self._books.checkpoint()
             self._saved_at = time.monotonic()
+
+
+class SpeechSteps(StepCallback):
+    """The books of an epoch of speech.
+
+    Args:
+        books: The books.
+        plan: The epoch's batches.
+        maker: Knows their ids and durations.
+    """
+
+    def __init__(self, books: Books, plan: Sequence[Sequence[Draw]], maker: BatchMaker) -> None:
+        super().__init__(books)
+        self._plan, self._maker = plan, maker
+
+    def weight(self) -> int:
+        """Returns the number of its utterances."""
+        return len(self._plan[self._state.batch])
+
+    def amount(self) -> float:
+        """Returns the seconds of speech in it."""
+        return self._maker.duration_s(self._plan[self._state.batch])
+
+    def advice(self) -> str:
+        """Returns the utterances to look at."""
+        ids = ", ".join(self._maker.ids(self._plan[self._state.batch]))
+        return f", which holds {ids}; look at these utterances, or lower learning_rate or clip_norm"
 
 
 def fit_epoch(

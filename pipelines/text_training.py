@@ -1,13 +1,10 @@
 """Training of a recurrent language model. Imports Keras."""
 
 import hashlib
-import math
 import random
-import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
@@ -18,7 +15,7 @@ from asr.lm.lstm import LstmModel, LstmWeights
 from asr.lm.word_pieces import END_ID, WordPieces
 from models.text_lstm import TextLstm, TextLstmOptions
 from pipelines.checkpoint import TrainingState, load_checkpoint, save_checkpoint
-from pipelines.fitting import WeightAverage, restore, variables
+from pipelines.fitting import Books, StepCallback, WeightAverage, restore, variables
 from pipelines.optimizer import build_optimizer
 from pipelines.progress import Progress
 from pipelines.text_options import TextTrainingOptions
@@ -146,7 +143,14 @@ class TextTrainer:
         with Progress(
             len(rows) * options.row_pieces, unit="pieces", label=label, quiet=quiet
         ) as progress:
-            callback = _Step(state, self.average, progress, self.save, options)
+            books = Books(
+                state=state,
+                average=self.average,
+                progress=progress,
+                checkpoint=self.save,
+                interval_s=options.checkpoint_interval_s,
+            )
+            callback = _TextSteps(books, options.batch_rows * options.row_pieces)
             if len(rows):
                 self.network.fit(
                     rows,
@@ -187,44 +191,18 @@ class TextTrainer:
         return found.hexdigest()
 
 
-class _Step(keras.callbacks.Callback):
-    """Keeps the books of an epoch."""
+class _TextSteps(StepCallback):
+    """The books of an epoch of text.
 
-    def __init__(
-        self,
-        state: TrainingState,
-        average: WeightAverage,
-        progress: Progress,
-        save: Callable[[], None],
-        options: TextTrainingOptions,
-    ) -> None:
-        super().__init__()
-        self._state, self._average, self._progress, self._save = state, average, progress, save
-        self._options = options
-        # `fit` reports a running mean over its own steps; the epoch's sums may be older.
-        self._sum_before, self._steps_before = state.loss_sum, state.loss_weight
-        self._saved_at = time.monotonic()
+    Args:
+        books: The books.
+        num_pieces: Of a step.
+    """
 
-    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Takes in a step's loss.
+    def __init__(self, books: Books, num_pieces: int) -> None:
+        super().__init__(books)
+        self._num_pieces = num_pieces
 
-        Raises:
-            TrainingError: It is not finite.
-        """
-        state = self._state
-        mean = float((logs or {})["loss"])
-        if not math.isfinite(mean):
-            raise TrainingError(
-                f"the loss became {mean} in epoch {state.epoch + 1}, step {state.batch + 1}; "
-                "lower the learning rate"
-            )
-        state.loss_weight += 1
-        state.loss_sum = self._sum_before + mean * (batch + 1)
-        state.batch += 1
-        state.step += 1
-        self._average.update(self.model, state.step)
-        done = self._options.batch_rows * self._options.row_pieces
-        self._progress.advance(done, f"loss {state.loss_sum / state.loss_weight:.3f}")
-        if time.monotonic() - self._saved_at >= self._options.checkpoint_interval_s:
-            self._save()
-            self._saved_at = time.monotonic()
+    def amount(self) -> float:
+        """Returns the pieces of text in it."""
+        return self._num_pieces

@@ -27,7 +27,8 @@ from pipelines.checkpoint import TrainingState, load_checkpoint, save_checkpoint
 from pipelines.corpus import Corpus
 from pipelines.feature_store import FeatureStore
 from pipelines.fitting import (
-    StepCallback,
+    Books,
+    SpeechSteps,
     WeightAverage,
     fit_epoch,
     restore,
@@ -169,15 +170,14 @@ class Trainer:
         total = sum(self.maker.duration_s(draws) for draws in plan[state.batch :])
         label = f"epoch {state.epoch + 1}/{training.epochs}"
         with Progress(total, unit=AUDIO_SECONDS, label=label, quiet=self.log.quiet) as progress:
-            callback = StepCallback(
-                state,
-                plan,
-                self.maker,
-                self.average,
-                progress,
-                self.checkpoint,
-                training.checkpoint_interval_s,
+            books = Books(
+                state=state,
+                average=self.average,
+                progress=progress,
+                checkpoint=self.checkpoint,
+                interval_s=training.checkpoint_interval_s,
             )
+            callback = SpeechSteps(books, plan, self.maker)
             if state.batch < len(plan):  # else only the epoch's end is left to do
                 fit_epoch(self.trainer, self.maker, plan, state, callback)
 

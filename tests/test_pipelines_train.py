@@ -780,7 +780,7 @@ def test_a_recipe_may_have_a_language_model_of_its_own(speech: Path, tmp_path: P
     texts.unlink()
     with pytest.raises(LanguageModelError, match=r"texts\.txt: expected the texts of"):
         start(speech, stopped, **tables)
-    shutil.copyfile(made, texts)
+    texts.write_bytes(b"\xff")
     with pytest.raises(LanguageModelError, match=r"texts\.txt, line 1: expected UTF-8"):
         start(speech, stopped, **tables)
     texts.write_text("ab ba\nab ab ba\nba a b\n" * 9, encoding="utf-8")
