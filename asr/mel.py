@@ -33,6 +33,12 @@ class FilterGroup(NamedTuple):
     """float64 [bins, bands]."""
 
 
+def centres_hz(*, n_mels: int, fmin: float, fmax: float) -> Matrix:
+    """Returns the frequencies at which the filters are widest open, in Hz, float64 [n_mels]."""
+    corners_hz = _mel_to_hz(np.linspace(_hz_to_mel(fmin), _hz_to_mel(fmax), n_mels + 2))
+    return np.asarray(corners_hz[1:-1], np.float64)
+
+
 @functools.lru_cache(maxsize=8)
 def filters(*, sample_rate: int, n_fft: int, n_mels: int, fmin: float, fmax: float) -> Matrix:
     """Returns librosa's mel filters: Slaney's scale, area-normalised triangles.

@@ -21,6 +21,9 @@ _NUM_KNOTS = 24
 coefficient up to the twelfth."""
 _LEVEL_SIZE = 160
 """Samples over which a level is measured: 10 ms."""
+_WARPED_EVENLY = 0.8
+"""Share of the frequencies heard that is moved by one factor: the resonances that tell vowels
+apart."""
 _NUM_TAPS = 512
 """32 ms: long enough for a knot's width at the lowest frequencies."""
 
@@ -80,14 +83,45 @@ def mask_bands(
     for _ in range(options.num_band_masks):
         start, end = _stretch(made_by.n_mels, options.max_band_mask, rng)
         kept[start:end] = 0.0
+    return _change_bands(features, np.diag(kept), made_by)
+
+
+def warp_bands(features: Floats, *, warp: float, made_by: FeatureOptions) -> Floats:
+    """Moves resonances up or down, as a shorter or a longer vocal tract does.
+
+    Jaitly and Hinton, "Vocal tract length perturbation improves speech recognition", 2013. What is
+    above four fifths of the frequencies heard is moved less, so that none is moved out. As a
+    product with one matrix, what comes of coefficients: Pitz and Ney 2005.
+
+    Args:
+        features: float32 [num_frames, num_coefficients], normalised.
+        warp: Frequencies afterwards by frequencies before; 1 changes nothing.
+        made_by: As for `mask_bands`.
+
+    Returns:
+        A copy with what was heard at one frequency at another, of the same shape.
+    """
+    centres = mel.centres_hz(n_mels=made_by.n_mels, fmin=made_by.fmin, fmax=made_by.top_hz)
+    top_hz = made_by.top_hz
+    knee_hz = _WARPED_EVENLY * top_hz / max(warp, 1.0)
+    heard_at = np.interp(centres, [0, warp * knee_hz, top_hz], [0, knee_hz, top_hz])
+    every = np.eye(made_by.n_mels)
+    change = np.stack([np.interp(heard_at, centres, band) for band in every])
+    return _change_bands(features, change, made_by)
+
+
+def _change_bands(
+    features: Floats, change: npt.NDArray[np.float64], made_by: FeatureOptions
+) -> Floats:
+    """Returns features of other log energies: of the old ones' products with [n_mels, n_mels]."""
     width = made_by.n_mfcc
     deviations = np.array(made_by.prior_deviation[:width] or np.ones(width))
     to_coefficients = mel.cosines(made_by.n_mels, n_mfcc=width, lifter=made_by.lifter)
     to_bands = deviations[:, np.newaxis] * _inverse_cosines(made_by.n_mels, width, made_by.lifter)
-    mask = (to_bands * kept) @ (to_coefficients / deviations)
+    matrix = (to_bands @ change @ (to_coefficients / deviations)).astype(np.float32)
     by_order = features.reshape(len(features), -1, width)  # the coefficients, then their deltas
-    masked: Floats = (by_order @ mask.astype(np.float32)).reshape(features.shape)
-    return masked
+    changed: Floats = (by_order @ matrix).reshape(features.shape)
+    return changed
 
 
 def add_noise(speech: Floats, noise: Floats, *, snr_db: float, rng: np.random.Generator) -> Floats:

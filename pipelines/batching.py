@@ -23,6 +23,7 @@ from pipelines.augment import (
     mask_features,
     narrow_band,
     trim_edges,
+    warp_bands,
 )
 from pipelines.corpus import Corpus, Example
 from pipelines.feature_store import FeatureStore
@@ -128,6 +129,9 @@ class BatchMaker:
         else:
             features = frame_features(speech, self._recipe.features)
         augment = self._recipe.augment
+        if augment.max_warp:
+            warp = float(np.exp(rng.uniform(-1, 1) * np.log1p(augment.max_warp)))
+            features = warp_bands(features, warp=warp, made_by=self._recipe.features)
         if augment.num_band_masks:
             features = mask_bands(features, augment, made_by=self._recipe.features, rng=rng)
         masked = mask_features(features, augment, frame_s=self._frame_s, rng=rng)

@@ -130,6 +130,9 @@ class AugmentOptions:
             coefficients are made. Where variance is normalised, `prior_frames` is to say how much
             of it each coefficient had.
         max_band_mask: Widest of them, in mel bands.
+        max_warp: Each utterance is heard as of another vocal tract: its resonances lie higher or
+            lower by a factor drawn from 1 / (1 + max_warp) to 1 + max_warp; 0 for none. Where
+            variance is normalised, `prior_frames` is to be above 0, as for `num_band_masks`.
         noise: A folder of background recordings, or None.
         noise_share: Share of utterances that noise is added to.
         min_snr_db: Lowest ratio of speech to noise, in dB; drawn evenly up to `max_snr_db`.
@@ -152,6 +155,7 @@ class AugmentOptions:
     max_coefficient_mask: int = 4
     num_band_masks: int = 0
     max_band_mask: int = 8
+    max_warp: float = 0.0
     noise: str | None = None
     noise_share: float = 0.5
     min_snr_db: float = 5.0
@@ -175,6 +179,7 @@ class AugmentOptions:
         require(width >= 0, "max_coefficient_mask of at least 0", width)
         require(self.num_band_masks >= 0, "num_band_masks of at least 0", self.num_band_masks)
         require(self.max_band_mask >= 0, "max_band_mask of at least 0", self.max_band_mask)
+        require(0 <= self.max_warp <= 0.5, "max_warp in 0..0.5", self.max_warp)
         require(0 <= self.noise_share <= 1, "noise_share in 0..1", self.noise_share)
         require(0 <= self.channel_db <= 30, "channel_db in 0..30", self.channel_db)
         share = self.narrow_band_share

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asr.errors import AudioError, OptionsError
-from asr.features import FeatureOptions
+from asr.features import FeatureOptions, frame_features
 from asr.mel import cosines
 from pipelines.augment import (
     add_noise,
@@ -20,6 +20,7 @@ from pipelines.augment import (
     mask_features,
     narrow_band,
     trim_edges,
+    warp_bands,
 )
 from pipelines.recipe import AugmentOptions
 
@@ -207,6 +208,51 @@ def test_bands_are_masked_in_every_width_and_place(rng: np.random.Generator) -> 
         tuple(int(not a <= n < a + w) for n in range(8)) for w in range(4) for a in range(9 - w)
     }
     assert seen == places
+
+
+def vowel(formants_hz: tuple[float, ...]) -> npt.NDArray[np.float32]:
+    """Noise through resonances a tenth as wide as they are high, half a second."""
+    noise = np.fft.rfft(np.random.default_rng(5).normal(0, 0.1, 8000))
+    hertz = np.fft.rfftfreq(8000, 1 / 16000)
+    gains = sum(1 / (1 + ((hertz - formant) / (0.05 * formant)) ** 2) for formant in formants_hz)
+    return np.asarray(np.fft.irfft(noise * (gains + 0.01)), np.float32)
+
+
+@pytest.mark.parametrize("warp", [0.85, 0.95, 1.08, 1.2])
+def test_a_warped_voice_sounds_like_one_of_another_vocal_tract(warp: float) -> None:
+    options = FeatureOptions(n_mfcc=26, n_mels=40, normalise="none")
+    formants = (500.0, 1500.0, 2500.0)
+    here = frame_features(vowel(formants), options)
+    there = frame_features(vowel(tuple(warp * formant for formant in formants)), options)
+    warped = warp_bands(here, warp=warp, made_by=options)
+    assert warped.dtype == np.float32
+    assert warped.shape == here.shape
+    before, after = (np.mean(one - there, axis=0)[1:] for one in (here, warped))
+    assert np.linalg.norm(after) < 0.4 * np.linalg.norm(before)
+
+
+@given(st.integers(1, 40), st.integers(1, 40), st.integers(0, 2))
+def test_a_vocal_tract_of_its_own_length_changes_nothing(
+    n_mels: int, n_mfcc: int, deltas: int
+) -> None:
+    made_by = FeatureOptions(n_mels=n_mels, n_mfcc=min(n_mfcc, n_mels), normalise="mean")
+    width = made_by.n_mfcc * (deltas + 1)
+    features = np.random.default_rng(2).normal(size=(5, width)).astype(np.float32)
+    same = warp_bands(features, warp=1.0, made_by=made_by)
+    np.testing.assert_allclose(same, features, atol=1e-4)
+
+
+@given(st.floats(0.66, 1.5))
+def test_what_is_alike_at_all_frequencies_stays_so(warp: float) -> None:
+    """None is moved out, and nothing comes from nowhere."""
+    made_by = FeatureOptions(n_mels=30, n_mfcc=30, normalise="mean")
+    basis = cosines(30, n_mfcc=30, lifter=0)
+    flat = (np.full((1, 30), 3.0) @ basis).astype(np.float32)
+    np.testing.assert_allclose(warp_bands(flat, warp=warp, made_by=made_by), flat, atol=1e-3)
+    rising = (np.arange(30.0)[np.newaxis] @ basis).astype(np.float32)
+    moved = warp_bands(rising, warp=warp, made_by=made_by)[0] @ basis.T
+    assert (np.diff(moved) > -1e-3).all()
+    assert moved[-1] == pytest.approx(29.0, abs=2.0)
 
 
 def test_noises_are_found_in_folders_below(tmp_path: Path) -> None:

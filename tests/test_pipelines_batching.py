@@ -18,7 +18,7 @@ from asr.errors import AudioError
 from asr.features import frame_features, stack_frames
 from asr.manifest import Utterance
 from asr.vocabulary import Vocabulary
-from pipelines.augment import mask_bands, mask_features, narrow_band
+from pipelines.augment import mask_bands, mask_features, narrow_band, warp_bands
 from pipelines.batching import PREFETCHED, Batch, BatchMaker, Draw, Prefetcher, dev_batches
 from pipelines.corpus import Corpus, Example
 from pipelines.feature_store import FeatureStore
@@ -215,6 +215,21 @@ def test_a_batch_is_the_same_whenever_it_is_made(folder: Path) -> None:
         np.testing.assert_array_equal(alone.features[0], together.features[index, :length])
     other = maker.make(draws, epoch=2)
     assert not np.array_equal(other.features, together.features)
+
+
+def test_every_utterance_has_a_vocal_tract_of_its_own(folder: Path) -> None:
+    corpus, store, recipe = real(folder, augment={"max_warp": 0.2})
+    maker = BatchMaker(corpus, store, recipe)
+    warps = []
+    for epoch in range(40):
+        batch = maker.make([Draw(index=0, speed=1.0)], epoch=epoch)
+        rng = np.random.default_rng([recipe.training.seed, epoch, 0])
+        warps.append(float(np.exp(rng.uniform(-1, 1) * np.log(1.2))))
+        plain = store.load(corpus.train[0].utterance)
+        expected = warp_bands(plain, warp=warps[-1], made_by=recipe.features)
+        np.testing.assert_array_equal(batch.features[0], expected)
+    assert 1 / 1.2 <= min(warps) < 0.9
+    assert 1.1 < max(warps) <= 1.2
 
 
 def test_masks_are_on_training_features_only(folder: Path) -> None:

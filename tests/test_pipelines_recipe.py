@@ -176,6 +176,7 @@ def test_a_value_in_the_place_of_a_table_is_refused(table: str) -> None:
         ("augment", "trimmed_share", 1.5),
         ("augment", "min_trim_db", 0.0),
         ("augment", "max_band_mask", -1),
+        ("augment", "max_warp", 0.6),
         ("augment", "min_snr_db", 26.0),
         ("training", "epochs", 0),
         ("training", "patience", 0),

@@ -136,6 +136,7 @@ VARIED: dict[str, dict[str, Any]] = {
         "num_time_masks": 1,
         "max_time_mask_s": 0.05,
         "num_coefficient_masks": 1,
+        "max_warp": 0.1,
     },
     "training": {
         **{"epochs": 3, "patience": 3, "learning_rate": 0.01, "average": 0.9},
@@ -845,11 +846,12 @@ def test_a_word_outside_the_alphabet_is_refused_before_the_run(
     assert not (tmp_path / "run").exists()
 
 
-def test_bands_are_masked_only_where_their_share_of_coefficients_is_known(
-    speech: Path, tmp_path: Path
+@pytest.mark.parametrize(("name", "value"), [("num_band_masks", 1), ("max_warp", 0.1)])
+def test_bands_are_changed_only_where_their_share_of_coefficients_is_known(
+    speech: Path, tmp_path: Path, name: str, value: float
 ) -> None:
-    with pytest.raises(OptionsError, match=r"prior_frames above 0 with \[augment\] num_band_masks"):
-        start(speech, tmp_path / "run", augment={"num_band_masks": 1})
+    with pytest.raises(OptionsError, match=rf"prior_frames above 0 with \[augment\] {name}"):
+        start(speech, tmp_path / "run", augment={name: value})
     assert not (tmp_path / "run").exists()
 
 
