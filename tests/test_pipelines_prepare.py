@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from asr.audio import load_audio
 from asr.errors import AsrError, ManifestError, OptionsError
 from asr.manifest import Utterance, read_manifest
+from pipelines.augment import narrow_band
 from pipelines.prepare import add_arguments, find_corpus, run
 from pipelines.prepare.corpora import CORPORA
 from pipelines.prepare.corpus import Fault, Side, files_below
@@ -587,6 +588,22 @@ def test_joined_clips_are_the_clips_with_pauses_between() -> None:
     assert joined.dtype == np.float32
     loud = join([clip, clip * 4], options, np.random.default_rng(0))
     assert np.max(np.abs(loud)) == 1.0
+
+
+def test_pauses_have_the_colour_of_what_is_quiet_in_the_clip() -> None:
+    """A clip of a telephone's band: there is nothing above it in the pauses either."""
+    rng = np.random.default_rng(4)
+    clip = narrow_band(rng.normal(0, 0.1, 16000).astype(np.float32))
+    clip[4000:8000] *= 0.02
+    joined = join([clip, clip], JoinOptions(count=2, pause_s=(0.5, 0.5)), rng)
+    pause, quiet = joined[16000:24000], clip[4000:8000]
+    assert np.std(pause) == pytest.approx(np.std(quiet), rel=0.2)
+    for samples in (pause, clip):
+        power = np.abs(np.fft.rfft(samples)) ** 2
+        above = power[len(power) * 9 // 16 :].sum() / power.sum()  # 4.5 kHz and more
+        assert above < 0.02
+    silent = join([np.zeros(800, np.float32)] * 2, JoinOptions(count=2), rng)
+    assert not silent.any()
 
 
 def test_connected_digits_are_written_and_no_clip_is_on_two_sides(tmp_path: Path) -> None:

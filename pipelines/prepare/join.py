@@ -20,6 +20,8 @@ from pipelines.prepare.corpus import Entry, Fault, Side
 
 Samples = npt.NDArray[np.float32]
 
+_FRAME_SIZE = 160  # 10 ms
+
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class JoinOptions:
@@ -122,8 +124,9 @@ def join_side(
 def join(clips: Sequence[Samples], options: JoinOptions, rng: np.random.Generator) -> Samples:
     """Returns clips one after the other with pauses between.
 
-    A pause is noise as faint as the quietest tenth of the clip before it: a recording does not
-    turn to nothing between words, and the log spectrum of pure zeros is far from that of any.
+    A pause is noise as faint as the quietest tenth of the clip before it, and of its colour: a
+    recording does not turn to nothing between words, and the log spectrum of pure zeros is far from
+    that of any; nor does one of a telephone's band reach further there than elsewhere.
 
     Args:
         clips: float32 [num_samples] each, at 16 kHz, in -1..1.
@@ -138,20 +141,27 @@ def join(clips: Sequence[Samples], options: JoinOptions, rng: np.random.Generato
     pieces: list[Samples] = []
     for clip in clips[:-1]:
         num_samples = round(rng.uniform(*options.pause_s) * SAMPLE_RATE)
-        hiss = rng.standard_normal(num_samples, dtype=np.float32) * _floor(clip)
-        pieces += [clip, hiss.astype(np.float32)]
+        pieces += [clip, _hiss(clip, num_samples, rng)]
     joined = np.concatenate([*pieces, clips[-1]])
     peak = float(np.max(np.abs(joined), initial=0.0))
     # Resampling can overshoot full scale by a little, which a 16-bit file cannot hold.
     return (joined / max(peak, 1.0)).astype(np.float32)
 
 
-def _floor(clip: Samples) -> float:
-    """Returns the root mean square of a clip's quietest tenth, by frames of 10 ms."""
-    frames = clip[: len(clip) // 160 * 160].reshape(-1, 160)
-    if len(frames) == 0:
-        return 0.0
-    return float(np.quantile(np.sqrt(np.mean(np.square(frames), axis=1)), 0.1))
+def _hiss(clip: Samples, num_samples: int, rng: np.random.Generator) -> Samples:
+    """Returns noise with the level and the spectrum of a clip's quietest tenth."""
+    frames = clip[: len(clip) // _FRAME_SIZE * _FRAME_SIZE].reshape(-1, _FRAME_SIZE)
+    if len(frames) == 0 or num_samples == 0:
+        return np.zeros(num_samples, np.float32)
+    levels = np.sqrt(np.mean(np.square(frames), axis=1))
+    floor = float(np.quantile(levels, 0.1))
+    quiet = frames[levels <= floor] * np.hanning(_FRAME_SIZE)
+    magnitudes = np.sqrt(np.mean(np.abs(np.fft.rfft(quiet)) ** 2, axis=0))
+    hiss = np.fft.rfft(rng.standard_normal(num_samples))
+    hertz, known = np.linspace(0, 1, len(hiss)), np.linspace(0, 1, len(magnitudes))
+    coloured = np.fft.irfft(hiss * np.interp(hertz, known, magnitudes), num_samples)
+    level = float(np.sqrt(np.mean(np.square(coloured))))
+    return (coloured * (floor / level if level else 0.0)).astype(np.float32)
 
 
 def _groups(
