@@ -2,6 +2,7 @@
 
 import argparse
 import itertools
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -147,6 +148,7 @@ def _say_all(
 
     each = len(texts) if arguments.each is None else arguments.each
     require(1 <= each <= len(texts), f"1 to {len(texts)} texts for each voice", each)
+    where = re.sub(r"\s", "_", folder.absolute().name)  # several such folders in one training
     audio = folder / "audio"
     audio.mkdir(parents=True, exist_ok=True)
     said = []
@@ -163,7 +165,7 @@ def _say_all(
                 write_wav(path, samples)
                 said.append(
                     Utterance(
-                        id=path.stem,
+                        id=f"{where}-{path.stem}",
                         audio=path,
                         duration_s=len(samples) / SAMPLE_RATE,
                         text=texts[index],

@@ -58,6 +58,8 @@ def test_the_same_seed_says_the_same(say: Command) -> None:
     assert len(one) == 8
     assert one == two
     assert one != three
+    ids = [{item.id for item in read_manifest(f"{name}/train.jsonl")} for name in ("one", "two")]
+    assert len(ids[0] | ids[1]) == 16  # both may be trained on at once
 
 
 def test_more_voices_begin_with_the_same() -> None:
