@@ -30,6 +30,7 @@ examples:
   asr tune runs/mine data/dev.jsonl --lm lm.ngram
   asr tune runs/mine data/dev.jsonl --lm lm.ngram --write
   asr tune runs/mine data/dev.jsonl -o models/mine --surface wer.csv
+  asr tune runs/mine data/dev.jsonl --rescorer lm.lstm --keep-search --write
 """
 
 
@@ -52,6 +53,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         metavar="FILE",
         help="a recurrent language model of asr lm --lstm, in place of the model's own",
+    )
+    parser.add_argument(
+        "--keep-search",
+        action="store_true",
+        help="leave the settings of the search as they are, and choose only what a recurrent "
+        "language model counts for, and the correction of confidences",
     )
     parser.add_argument("--write", action="store_true", help="change the model")
     parser.add_argument(
@@ -111,7 +118,7 @@ def run(arguments: argparse.Namespace) -> int:
         rescorer=rescorer,
         quiet=arguments.quiet,
     )
-    chosen = tune_rescoring(search, search.run())
+    chosen = tune_rescoring(search, search.keep() if arguments.keep_search else search.run())
     confidence = tune_confidence(
         search.decode(chosen.options),
         speech,

@@ -222,6 +222,11 @@ class Search:
         same = [one for one in good if self._is_as(one.options, best.options)]
         return min(same, key=lambda one: (one.options.method == "beam", one.options.beam_width))
 
+    def keep(self) -> Trial:
+        """Tries no other setting than the one that is there, and returns what it comes to."""
+        self.attempt([self.options], label="as it is")
+        return self.trials[self.options]
+
     def attempt(self, settings: Iterable[DecodingOptions], *, label: str) -> None:
         """Tries settings that were not tried before."""
         new = [options for options in dict.fromkeys(settings) if options not in self.trials]

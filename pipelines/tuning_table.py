@@ -3,11 +3,11 @@
 import dataclasses
 from collections.abc import Iterator
 
+from asr.decoding import DecodingOptions
 from asr.intervals import bootstrap
 from pipelines import tuning
 from pipelines.evaluation import percent
 from pipelines.tuned_confidence import TunedConfidence
-from pipelines.tuned_rescoring import COUNTS
 from pipelines.tuning import Search, Trial
 
 
@@ -121,10 +121,21 @@ def _rescored(search: Search, chosen: Trial) -> Iterator[str]:
     if not tried:
         return
     best = chosen if chosen.options.num_rescored else min(tried, key=lambda one: one.num_errors)
-    alike = {dataclasses.replace(best.options, num_rescored=n): n for n in COUNTS}
-    same = {alike[one.options]: one for one in tried if one.options in alike}
-    yield "  texts read    " + "".join(f"{count:>8}" for count in sorted(same))
-    yield "  WER           " + "".join(f"{100 * same[n].wer:>8.2f}" for n in sorted(same))
+    found = {
+        (one.options.beam_width, one.options.num_rescored): one
+        for one in tried
+        if _but_for_effort(one.options) == _but_for_effort(best.options)
+    }
+    widths, counts = (sorted({pair[n] for pair in found}) for n in (0, 1))
+    yield "  texts read    " + "".join(f"{count:>8}" for count in counts)
+    for width in widths:
+        row = [found.get((width, count)) for count in counts]
+        cells = "".join("       ·" if one is None else _cell(one, chosen) for one in row)
+        yield f"  beam {width:>8} {cells}".rstrip()
+
+
+def _but_for_effort(options: DecodingOptions) -> DecodingOptions:
+    return dataclasses.replace(options, beam_width=1, num_rescored=1)
 
 
 def _weights(one: Trial) -> tuple[float, float, float]:

@@ -82,7 +82,6 @@ def searched(worth: float | None) -> tuple[Search, Trial]:
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tuned_rescoring, "COUNTS", (4, 8, 16))
-    monkeypatch.setattr("pipelines.tuning_table.COUNTS", (4, 8, 16))
 
 
 def test_a_model_that_knows_the_words_is_asked() -> None:
@@ -120,6 +119,15 @@ def test_one_that_is_of_no_use_is_not(worth: float | None) -> None:
         assert share == 0.0 or search.trials[alone].wer == chosen.wer
 
 
+def test_the_search_may_be_left_as_it_is() -> None:
+    search, _ = searched(10.0)
+    alone = dataclasses.replace(search, trials={})
+    chosen = tune_rescoring(alone, alone.keep())
+    assert chosen.options == tune_rescoring(search, search.trials[BEAM]).options
+    weights = {(one.alpha, one.beta, one.prior_scale) for one in alone.trials}
+    assert weights == {(BEAM.alpha, BEAM.beta, BEAM.prior_scale)}
+
+
 def test_a_greedy_choice_stays_one() -> None:
     search, _ = searched(10.0)
     greedy = DecodingOptions()
@@ -131,7 +139,13 @@ def test_it_is_shown_and_written(tmp_path: Path) -> None:
     search, before = searched(10.0)
     chosen = tune_rescoring(search, before)
     shown = "\n".join(lines(search, chosen, None))
-    assert "texts read           4       8      16" in shown
+    rows = shown.splitlines()
+    head = rows.index("  texts read           4       8      16")
+    widths = {one.options.beam_width for one in search.trials.values() if one.options.num_rescored}
+    table = rows[head + 1 : head + 1 + len(widths)]
+    assert [int(row.split()[1]) for row in table] == sorted(widths)
+    assert sum("*" in row for row in table) == 1
+    assert f"*{100 * chosen.wer:.2f}" in "".join(table)
     assert f"then of {chosen.options.num_rescored} texts" in described(search, chosen)
     write_surface(tmp_path / "wer.csv", search)
     assert "recurrent_share" in (tmp_path / "wer.csv").read_text().splitlines()[0]
