@@ -1,12 +1,12 @@
 """The card of a model: what it is, what it was made from, how good it is."""
 
-import re
 from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 from asr.text import describe_normalisation
+from pipelines.card_table import stated
 from pipelines.recipe import Recipe
 
 
@@ -18,6 +18,7 @@ def write_card(
     hours: float,
     machine: str,
     date: date,
+    begun_from: str | None = None,
 ) -> str:
     """Returns a model's card as Markdown.
 
@@ -28,11 +29,13 @@ def write_card(
         hours: Of training speech.
         machine: What it was trained on.
         date: When.
+        begun_from: What it was before, as `described_base` has it.
     """
     row = history[-1]
     compute_s = sum(entry["elapsed_s"] for entry in history)
     sources = ", ".join(Path(path).name for path in recipe.data.train)
     model, features = recipe.model, recipe.features
+    begun = "" if begun_from is None else f"\n| begun from | {begun_from} |"
     ways = "bidirectional" if model.bidirectional else "unidirectional"
     return f"""# {model.cell.upper()} speech recognizer, {recipe.text.language}
 
@@ -43,7 +46,7 @@ def write_card(
 | features | {features.n_mfcc} MFCC, {features.deltas} orders of deltas, \
 {features.stack} frames a step |
 | text | {describe_normalisation(recipe.text)} |
-| trained on | {hours:.2f} h of speech ({sources}) |
+| trained on | {hours:.2f} h of speech ({sources}) |{begun}
 | data licence | {recipe.data.licence or "not stated"} |
 | chosen on | {", ".join(Path(path).name for path in recipe.data.dev)} |
 | dev WER | {100 * row["dev_wer"]:.2f} % ({recipe.decoding.method} decoding) |
@@ -58,24 +61,13 @@ be recognised worse; measure it with `asr evaluate` on recordings of your own.
 """
 
 
-def restated(card: str, rows: Mapping[str, str]) -> str:
-    """Returns a card whose table says something else under some names.
+def described_base(name: str, card: str) -> str:
+    """Returns what a model that another is begun from learnt from, and what that had cost.
 
     Args:
-        card: Markdown with a table of two columns; without one, a table is added at its end.
-        rows: What is to stand beside each name; a name that is not there becomes a row.
+        name: The model's.
+        card: Its card.
     """
-    for name, value in rows.items():
-        line = f"| {name} | {value} |"
-        pattern = re.compile(rf"^\| *{re.escape(name)} *\|.*$", re.MULTILINE)
-        if pattern.search(card):
-            card = pattern.sub(line.replace("\\", r"\\"), card)
-            continue
-        lines = card.rstrip("\n").split("\n")
-        last = max((n for n, text in enumerate(lines) if text.startswith("|")), default=None)
-        if last is None:
-            lines += ["", "| | |", "|---|---|", line]
-        else:
-            lines.insert(last + 1, line)
-        card = "\n".join(lines) + "\n"
-    return card
+    rows = ("trained on", "data licence", "compute", "begun from")
+    said = ((row, stated(card, row)) for row in rows)
+    return "; ".join([name, *(f"{row} {value}" for row, value in said if value)])

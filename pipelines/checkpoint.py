@@ -32,6 +32,7 @@ class TrainingState:
         best_epoch: The epoch that reached it.
         history: One row per finished epoch.
         corpus: Digest of the speech the run was begun with.
+        begun_from: What the model was that the run was begun from, for the card.
     """
 
     epoch: int = 0
@@ -45,6 +46,7 @@ class TrainingState:
     best_epoch: int | None = None
     history: list[dict[str, Any]] = field(default_factory=list)
     corpus: str = ""
+    begun_from: str | None = None
 
     def next_epoch(self) -> None:
         """Moves on to the first batch of the next epoch."""

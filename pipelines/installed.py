@@ -1,12 +1,12 @@
 """`asr models`: the models that can be used by name."""
 
 import argparse
-import re
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from asr.errors import AsrError
+from pipelines.card_table import stated
 from pipelines.terminal import harmless
 
 if TYPE_CHECKING:
@@ -65,15 +65,6 @@ def run(arguments: argparse.Namespace) -> int:
     for fault in faults:
         print(f"asr: {harmless(fault)}", file=sys.stderr)
     return 1 if faults else 0
-
-
-def stated(card: str, *names: str) -> str:
-    """Returns what a card's table says under the first of these names; empty if nothing."""
-    for name in names:
-        found = re.search(rf"^\| *{name} *\|(.*)\| *$", card, re.MULTILINE | re.IGNORECASE)
-        if found:
-            return found.group(1).strip()
-    return ""
 
 
 def _row(bundle: "Bundle") -> tuple[str, ...]:

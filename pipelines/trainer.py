@@ -22,7 +22,7 @@ from asr.validation import feasible
 from models.bilstm import build_bilstm
 from models.ctc import CTCTrainer, ctc_loss
 from pipelines.batching import Batch, BatchMaker, Draw, dev_batches
-from pipelines.card import write_card
+from pipelines.card import described_base, write_card
 from pipelines.checkpoint import TrainingState, load_checkpoint, save_checkpoint
 from pipelines.corpus import Corpus
 from pipelines.feature_store import FeatureStore
@@ -109,7 +109,8 @@ class Trainer:
         self.trainer.compile(optimizer=optimizer, jit_compile=False if _on_tensorflow() else "auto")
         optimizer.build(self.trainer.trainable_variables)
         self.average = WeightAverage(recipe.training.average)
-        self.state = TrainingState(corpus=corpus.digest())
+        begun_from = None if base is None else described_base(base[0].name, base[0].card)
+        self.state = TrainingState(corpus=corpus.digest(), begun_from=begun_from)
 
     def resume(self) -> None:
         """Goes back to the run's last checkpoint.
@@ -240,6 +241,7 @@ class Trainer:
             hours=self.corpus.duration_s(self.corpus.train) / 3600,
             machine=f"{platform.machine()}, Keras {keras.__version__} on {keras.backend.backend()}",
             date=datetime.now(UTC).date(),
+            begun_from=self.state.begun_from,
         )
         write_settings(
             folder, recipe=self.recipe.to_table(), vocabulary=self.corpus.vocabulary, card=card

@@ -93,7 +93,7 @@ def run(arguments: argparse.Namespace) -> int:
     _check(arguments)
     from asr.bundle import open_bundle, open_language_model, open_rescorer
     from asr.interchange import read_utterances
-    from pipelines.card import restated
+    from pipelines.card_table import restated
     from pipelines.network import load_recognizer
     from pipelines.tuned_confidence import tune_confidence
     from pipelines.tuned_model import write_surface, write_tuned

@@ -5,8 +5,8 @@ import string
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.card import restated
-from pipelines.installed import stated
+from pipelines.card import described_base
+from pipelines.card_table import restated, stated
 
 ROWS = "| dev WER | 9.00 % (greedy decoding) |\n| date | today |\n"
 CARD = f"# Model\n\n| | |\n|---|---|\n{ROWS}\nSaid.\n"
@@ -37,3 +37,13 @@ def test_what_is_stated_is_found_again_and_stating_it_twice_changes_nothing(
 def test_a_card_without_a_table_gets_one() -> None:
     assert stated(restated("", {"dev WER": "8.00 %"}), "dev WER") == "8.00 %"
     assert stated(restated("Mine.\n", {"a": "b"}), "a") == "b"
+
+
+def test_what_a_model_was_before_is_told_with_what_it_learnt_from() -> None:
+    card = restated(
+        CARD, {"trained on": "2 h", "data licence": "CC0", "begun from": "a; trained on 1 h"}
+    )
+    assert described_base("b", card) == (
+        "b; trained on 2 h; data licence CC0; begun from a; trained on 1 h"
+    )
+    assert described_base("b", "") == "b"

@@ -11,7 +11,7 @@ from asr.errors import BundleError, OptionsError
 from asr.vocabulary import Vocabulary
 from pipelines import installed
 from pipelines.card import write_card
-from pipelines.installed import stated
+from pipelines.card_table import stated
 from pipelines.recipe import DataOptions, Recipe
 
 CARD = """# A model

@@ -15,6 +15,7 @@ import soundfile
 
 from asr.bundle import open_bundle
 from asr.errors import ManifestError, OptionsError, TrainingError
+from pipelines.card_table import stated
 from pipelines.checkpoint import load_checkpoint
 from pipelines.cli import main
 from pipelines.network import load_network
@@ -146,7 +147,14 @@ def test_each_stage_goes_on_from_the_one_before(folder: Path, whole: Path, tmp_p
     assert_same(whole / "stages" / "first", paths[0])
     assert (whole / "model" / "model.onnx").is_file()
     assert not list((whole / "stages").rglob("*.onnx"))  # nobody transcribes with these
-    assert len(open_bundle(whole).vocabulary) >= 3
+    assert_tells_its_stages(whole)
+
+
+def assert_tells_its_stages(run: Path) -> None:
+    begun = stated(open_bundle(run).card, "begun from")
+    assert begun.startswith("second; trained on 0.00 h of speech (train.jsonl); ")
+    assert "begun from first; trained on" in begun
+    assert stated(open_bundle(run / "stages" / "first").card, "begun from") == ""
 
 
 class Stop(Exception):  # noqa: N818 - in the place of a kill, which is no error
@@ -194,6 +202,7 @@ def test_stopped_anywhere_it_goes_on_with_the_stage_it_was_in(
     assert main(["train", "--resume", str(run), "--cache", str(cache), "--quiet"]) == 0
     assert_same(run, whole)
     assert_same(run / "stages" / "second", whole / "stages" / "second")
+    assert_tells_its_stages(run)
 
 
 def test_a_run_of_stages_is_not_overwritten_unasked(

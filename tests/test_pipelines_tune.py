@@ -31,7 +31,7 @@ from asr.scoring import score
 from asr.text import TextOptions
 from asr.vocabulary import Vocabulary
 from pipelines import cli, tuning
-from pipelines.installed import stated
+from pipelines.card_table import stated
 from pipelines.speech import load_speech
 from pipelines.tuned_confidence import tune_confidence
 from pipelines.tuned_model import write_surface, write_tuned
