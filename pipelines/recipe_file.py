@@ -78,6 +78,19 @@ def load_stages(
     return tuple(found)
 
 
+def stage_of(stages: Sequence[Stage], name: str) -> tuple[Stage, ...]:
+    """Returns one of a recipe's stages.
+
+    Raises:
+        OptionsError: None is called so; those there are are named.
+    """
+    for stage in reversed(stages):  # one in `[[stages]]` may be called as the file
+        if stage.name == name:
+            return (stage,)
+    known = ", ".join(stage.name for stage in stages)
+    raise OptionsError(f"no stage {name!r}: expected one of: {known}")
+
+
 def _checked(stages: object, where: str) -> list[dict[str, Any]]:
     """Returns `[[stages]]` if it is a list of tables, each with a name of its own."""
     if not isinstance(stages, list) or not all(isinstance(one, dict) for one in stages):

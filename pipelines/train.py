@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from asr.errors import TrainingError
-from pipelines.recipe_file import load_recipe, load_stages
+from pipelines.recipe_file import load_recipe, load_stages, stage_of
 from pipelines.run_folder import RunFolder
 from pipelines.staged_training import resume_stages, train_stages
 from pipelines.training import TrainingResult, train
@@ -20,6 +20,7 @@ EXAMPLES = """examples:
   asr train --resume runs/mine                  go on where it was stopped
   asr train my-recipe.toml --from runs/mine -o runs/tuned
   asr train my-recipe.toml --set training.epochs=5 -o runs/short
+  asr train en-commands --stage en-commands --from en-commands -o runs/ours
 """
 
 
@@ -52,6 +53,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="TABLE.KEY=VALUE",
         help="change a setting of the recipe, in all its stages; may be given more than once",
     )
+    parser.add_argument(
+        "--stage", metavar="NAME", help="of a recipe of several stages, train this one alone"
+    )
     parser.add_argument("--cache", type=Path, metavar="FOLDER", help="where features are kept")
     parser.add_argument("--overwrite", action="store_true", help="begin anew where a run exists")
     parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
@@ -67,6 +71,8 @@ def run(arguments: argparse.Namespace) -> int:
         stages = load_stages(
             arguments.recipe, root=arguments.manifest_root, settings=arguments.settings
         )
+        if arguments.stage is not None:
+            stages = stage_of(stages, arguments.stage)
         result = train_stages(
             stages,
             arguments.output or RUNS / stages[-1].name,
@@ -82,7 +88,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _resume(arguments: argparse.Namespace) -> TrainingResult:
     given = {"recipe": arguments.recipe, "-o": arguments.output, "--from": arguments.base}
     given |= {"--set": arguments.settings or None, "--overwrite": arguments.overwrite or None}
-    given["--manifest-root"] = arguments.manifest_root
+    given |= {"--manifest-root": arguments.manifest_root, "--stage": arguments.stage}
     clashing = [name for name, value in given.items() if value is not None]
     if clashing:
         raise UsageError(

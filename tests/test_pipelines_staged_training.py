@@ -249,6 +249,10 @@ def test_without_a_folder_it_is_called_as_the_recipe(
     monkeypatch.chdir(tmp_path)
     words = ["train", str(folder / "staged.toml"), "--set", "training.epochs=1"]
     assert main([*words, "--cache", str(folder / "cache"), "--quiet"]) == 0
+    alone = [*words, "--stage", "second", "-o", "alone", "--cache", str(folder / "cache")]
+    assert main([*alone, "--quiet"]) == 0
+    assert open_bundle(tmp_path / "alone").recipe["model"]["dropout"] == 0.1
+    assert not (tmp_path / "alone/stages.toml").exists()
     with (tmp_path / "runs/staged/stages.toml").open("rb") as file:
         plan = tomllib.load(file)
     assert [stage["name"] for stage in plan["stages"]] == ["first", "second", "staged"]

@@ -930,6 +930,8 @@ def test_the_command_trains_and_prints_the_models_folder(
         ("--resume RUN --set training.epochs=99", "cannot take --set"),
         ("--resume RUN --overwrite", "cannot take --overwrite"),
         ("--resume RUN --manifest-root OUT", "cannot take --manifest-root"),
+        ("--resume RUN --stage last", "cannot take --stage"),
+        ("RECIPE -o OUT --stage last", "no stage 'last': expected one of: "),
     ],
 )
 def test_a_mistake_is_told_in_one_line(
