@@ -35,8 +35,7 @@ class FilterGroup(NamedTuple):
 
 def centres_hz(*, n_mels: int, fmin: float, fmax: float) -> Matrix:
     """Returns the frequencies at which the filters are widest open, in Hz, float64 [n_mels]."""
-    corners_hz = _mel_to_hz(np.linspace(_hz_to_mel(fmin), _hz_to_mel(fmax), n_mels + 2))
-    return np.asarray(corners_hz[1:-1], np.float64)
+    return _corners_hz(n_mels, fmin, fmax)[1:-1]
 
 
 @functools.lru_cache(maxsize=8)
@@ -59,7 +58,7 @@ def filters(*, sample_rate: int, n_fft: int, n_mels: int, fmin: float, fmax: flo
     Raises:
         OptionsError: A band is so narrow that no frequency of the transform lies in it.
     """
-    corners_hz = _mel_to_hz(np.linspace(_hz_to_mel(fmin), _hz_to_mel(fmax), n_mels + 2))
+    corners_hz = _corners_hz(n_mels, fmin, fmax)
     left, peak, right = corners_hz[:-2], corners_hz[1:-1], corners_hz[2:]
     bins_hz = np.fft.rfftfreq(n_fft, 1 / sample_rate)[:, np.newaxis]
     triangles = np.minimum((bins_hz - left) / (peak - left), (right - bins_hz) / (right - peak))
@@ -128,6 +127,12 @@ def cosines(n_mels: int, *, n_mfcc: int, lifter: int) -> Matrix:
     if lifter:
         basis *= 1 + lifter / 2 * np.sin(np.pi * (order + 1) / lifter)
     return basis
+
+
+def _corners_hz(n_mels: int, fmin: float, fmax: float) -> Matrix:
+    """Returns where the triangles begin, peak and end, each at its neighbours' peaks."""
+    mels = np.linspace(_hz_to_mel(fmin), _hz_to_mel(fmax), n_mels + 2)
+    return np.asarray(_mel_to_hz(mels), np.float64)
 
 
 def _hz_to_mel(frequency_hz: float) -> float:

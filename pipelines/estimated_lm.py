@@ -4,7 +4,7 @@ from pathlib import Path
 
 from asr.errors import LanguageModelError
 from pipelines.recipe import Recipe
-from pipelines.sentences import sentences
+from pipelines.sentences import all_sentences
 from pipelines.training_log import TrainingLog
 
 
@@ -35,9 +35,8 @@ def estimate_lm(recipe: Recipe, path: Path, log: TrainingLog) -> None:
 
     options = recipe.language_model
     with Corpus() as corpus:
-        for source in options.texts:
-            for sentence in sentences(source, recipe.text, quiet=log.quiet):
-                corpus.add(sentence)
+        for sentence in all_sentences(options.texts, recipe.text, quiet=log.quiet):
+            corpus.add(sentence)
         num_words = corpus.num_words
         model = estimate_model(corpus, options.estimation()).model
     write_binary(path, model, bits=options.bits)

@@ -82,8 +82,8 @@ class StepCallback(keras.callbacks.Callback):
 
     def __init__(self, books: Books) -> None:
         super().__init__()
-        self._books, self._state = books, books.state
-        state = books.state
+        self._books = books
+        self._state = state = books.state
         # `fit` reports a running mean over its own steps; the epoch's sums may be older.
         self._sum_before, self._weight_before = state.loss_sum, state.loss_weight
         self._saved_at = self._started_at = time.monotonic()

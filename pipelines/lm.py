@@ -15,8 +15,8 @@ from pipelines.recurrent_lm import (
     score_recurrent,
     train_recurrent,
 )
-from pipelines.sentences import sentences
-from pipelines.usage import UsageError, refuse_existing
+from pipelines.sentences import all_sentences, sentences
+from pipelines.usage import UsageError, given_flags, refuse_existing
 
 if TYPE_CHECKING:
     from asr.lm import EstimationOptions, NgramModel
@@ -174,10 +174,11 @@ def _check(arguments: argparse.Namespace) -> None:
     refuse_existing(*outputs, overwrite=arguments.overwrite)
     if len(set(outputs)) < len(outputs):
         raise UsageError(f"expected two different files, received {outputs[0]} twice")
-    given = [name for name in _SETTINGS if getattr(arguments, name) is not None]
+    given = given_flags(arguments, _SETTINGS)
     if arguments.source is not None and given:
-        names = ", ".join(f"--{name.replace('_', '-')}" for name in given)
-        raise UsageError(f"{names}: a model that is there stays as it is; give texts instead")
+        raise UsageError(
+            f"{', '.join(given)}: a model that is there stays as it is; give texts instead"
+        )
     share = arguments.prune_entropy
     if share is not None and not 0 <= share < math.inf:
         raise UsageError(f"expected --prune-entropy from 0 on, received {share}")
@@ -197,14 +198,11 @@ def _is_recurrent(path: Path) -> bool:
 
 
 def _for_ngrams(arguments: argparse.Namespace) -> list[str]:
-    given = {"arpa": arguments.arpa}
-    given |= {name: getattr(arguments, name) for name in (*_SETTINGS, "prune_entropy")}
-    return [f"--{name.replace('_', '-')}" for name, value in given.items() if value is not None]
+    return given_flags(arguments, ("arpa", *_SETTINGS, "prune_entropy"))
 
 
 def _with_words(sources: Sequence[str], text: "TextOptions") -> list[str]:
-    every = (sentence for source in sources for sentence in sentences(source, text))
-    return [sentence for sentence in every if sentence.split()]
+    return [sentence for sentence in all_sentences(sources, text) if sentence.split()]
 
 
 def _estimated(arguments: argparse.Namespace, text: "TextOptions") -> "NgramModel":
@@ -212,9 +210,8 @@ def _estimated(arguments: argparse.Namespace, text: "TextOptions") -> "NgramMode
 
     options = _options(arguments)
     with Corpus() as corpus:
-        for source in arguments.texts:
-            for sentence in sentences(source, text):
-                corpus.add(sentence)
+        for sentence in all_sentences(arguments.texts, text):
+            corpus.add(sentence)
         _say(
             f"{corpus.num_words:,} words in {corpus.num_sentences:,} sentences, "
             f"{corpus.num_different:,} different words"

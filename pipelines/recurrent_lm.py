@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipelines.usage import UsageError, refuse_existing
+from pipelines.usage import UsageError, given_flags, refuse_existing
 
 if TYPE_CHECKING:
     from asr.lm.lstm import LstmModel
@@ -47,8 +47,7 @@ def add_recurrent_arguments(parser: argparse.ArgumentParser) -> None:
 
 def given_settings(arguments: argparse.Namespace) -> list[str]:
     """Returns the arguments that were given and are for a recurrent model only."""
-    names = [name for name in _SETTINGS if getattr(arguments, name) is not None]
-    return [f"--{name.replace('_', '-')}" for name in names] + ["--resume"] * arguments.resume
+    return given_flags(arguments, _SETTINGS) + ["--resume"] * arguments.resume
 
 
 def checkpoint_of(output: Path) -> Path:
@@ -102,7 +101,7 @@ def _check_begun(arguments: argparse.Namespace) -> None:
         if bundle.rescorer_file is None:
             raise UsageError(f"{bundle.name}: expected a model with a recurrent one in it")
         arguments.source = bundle.rescorer_file
-    if given := [f"--{name.replace('_', '-')}" for name in _SHAPE if getattr(arguments, name)]:
+    if given := given_flags(arguments, _SHAPE):
         raise UsageError(f"{', '.join(given)}: a model that is there keeps its shape")
     if not is_lstm(arguments.source):
         raise UsageError(f"{arguments.source}: expected a recurrent model to train further")

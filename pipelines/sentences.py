@@ -33,6 +33,14 @@ def sentences(source: str, text: "TextOptions", *, quiet: bool = False) -> Itera
         yield normalise_text(line, text)
 
 
+def all_sentences(
+    sources: Iterable[str], text: "TextOptions", *, quiet: bool = False
+) -> Iterator[str]:
+    """Yields the sentences of several texts, one after the other; see `sentences`."""
+    for source in sources:
+        yield from sentences(source, text, quiet=quiet)
+
+
 def _lines(source: str, *, quiet: bool) -> Iterator[str]:
     if source == _STDIN:
         label = "reading standard input"

@@ -35,8 +35,27 @@ counts = st.integers(1, 10_000)
 shares = st.floats(0, 1)
 positive = st.floats(1e-9, 1e6)
 
+# A language model is for the beam search alone.
+searches = st.one_of(
+    st.builds(
+        lambda method, lm: {"decoding": DecodingOptions(method=method), "language_model": lm},
+        st.sampled_from(["greedy", "beam"]),
+        st.just(LanguageModelOptions()),
+    ),
+    st.builds(
+        lambda lm: {"decoding": DecodingOptions(method="beam"), "language_model": lm},
+        st.builds(
+            LanguageModelOptions,
+            texts=st.lists(names).map(tuple),
+            order=st.integers(2, 4),
+            prune=st.none() | st.just((0, 3)),
+            bits=st.none() | st.integers(4, 16),
+        ),
+    ),
+)
 recipes = st.builds(
-    Recipe,
+    lambda search, **tables: Recipe(**search, **tables),
+    searches,
     data=st.builds(
         DataOptions,
         train=st.lists(names, min_size=1).map(tuple),
@@ -85,14 +104,6 @@ recipes = st.builds(
         final_learning_rate=shares,
         average=st.floats(0, 0.9999),
     ),
-    language_model=st.builds(
-        LanguageModelOptions,
-        texts=st.lists(names).map(tuple),
-        order=st.integers(2, 4),
-        prune=st.none() | st.just((0, 3)),
-        bits=st.none() | st.integers(4, 16),
-    ),
-    decoding=st.just(DecodingOptions(method="beam")),
 )
 
 

@@ -1,10 +1,8 @@
 """Recipes of several stages: each goes on from the one before, a stopped run where it was."""
 
-import contextlib
 import json
 import os
 import tomllib
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
+from stopping import Stop, stopped_at
 
 from asr.bundle import open_bundle
 from asr.errors import ManifestError, OptionsError, TrainingError
@@ -155,27 +154,6 @@ def assert_tells_its_stages(run: Path) -> None:
     assert begun.startswith("second; trained on 0.00 h of speech (train.jsonl); ")
     assert "begun from first; trained on" in begun
     assert stated(open_bundle(run / "stages" / "first").card, "begun from") == ""
-
-
-class Stop(Exception):  # noqa: N818 - in the place of a kill, which is no error
-    """In the place of a kill."""
-
-
-@contextlib.contextmanager
-def stopped_at(where: Any, name: str, times: int) -> Iterator[None]:
-    """Stops at the so-manieth call of a method, before it does anything."""
-    method, count = getattr(where, name), 0
-
-    def counted(*arguments: Any, **named: Any) -> Any:
-        nonlocal count
-        count += 1
-        if count == times:
-            raise Stop
-        return method(*arguments, **named)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(where, name, counted)
-        yield
 
 
 def test_stopped_anywhere_it_goes_on_with_the_stage_it_was_in(

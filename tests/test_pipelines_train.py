@@ -15,7 +15,6 @@ import subprocess
 import sys
 import time
 import tomllib
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -25,6 +24,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import soundfile
+from stopping import Stop, stopped_at
 
 import pipelines.trainer
 import pipelines.training
@@ -328,28 +328,6 @@ def test_quiet_is_quiet(speech: Path, tmp_path: Path, capsys: pytest.CaptureFixt
 
 
 # Going on
-
-
-class Stop(BaseException):
-    """Stands for kill -9: nothing in the program may catch it."""
-
-
-@contextlib.contextmanager
-def stopped_at(target: Any, name: str, call: int) -> Iterator[None]:
-    """Stops the program instead of the given call, counted from 1, of a function."""
-    original = getattr(target, name)
-    calls = 0
-
-    def counted(*arguments: Any, **options: Any) -> Any:
-        nonlocal calls
-        calls += 1
-        if calls == call:
-            raise Stop
-        return original(*arguments, **options)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(target, name, counted)
-        yield
 
 
 def assert_same_end(run: Path, expected: Path) -> None:
