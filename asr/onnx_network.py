@@ -226,7 +226,9 @@ def onnx_recognizer(
         vocab_size=len(bundle.vocabulary),
         threads=threads,
     )
-    return Recognizer.of(bundle, network, hotwords=hotwords, num_texts=num_texts, cuts=cuts)
+    return Recognizer.of(
+        bundle, network, hotwords=hotwords, num_texts=num_texts, cuts=cuts, threads=threads
+    )
 
 
 def has_onnx(folder: Path) -> bool:

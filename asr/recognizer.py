@@ -14,13 +14,15 @@ from asr.audio import SAMPLE_RATE, resample, stream_audio
 from asr.batch import batches_by_length, pad
 from asr.bundle import Bundle
 from asr.confidence import Calibration
+from asr.cores import available_cores
 from asr.cuts import LIVE, RECORDING, CutOptions
 from asr.decoder import Decoder
-from asr.decoding import DecodingOptions, Hypothesis, LanguageModel
+from asr.decoding import DecodingOptions, Hypothesis, LanguageModel, log_softmax
 from asr.errors import AudioError, DecodingError
 from asr.features import FeatureOptions, extract, step_s
 from asr.passages import Passage, passages
 from asr.rescoring import TextScorer
+from asr.side_by_side import side_by_side
 from asr.streaming import Heard, Listener
 from asr.text import TextOptions
 from asr.transcript import Alternative, Transcript, Word, words_of
@@ -36,14 +38,6 @@ Network = Callable[[Floats, npt.NDArray[np.int32]], tuple[Floats, npt.NDArray[np
 _WINDOWS_AT_ONCE = 8
 MAX_BATCH_S = 240.0
 """Padded seconds of audio the network is given at once; bounds memory, not speed."""
-
-
-def log_softmax(logits: Floats) -> Floats:
-    """Turns logits [T, V] into natural log-probabilities, float32 [T, V]; the only place to."""
-    with np.errstate(invalid="ignore"):  # infinity gives NaN, which the decoders refuse
-        shifted = logits - logits.max(axis=-1, keepdims=True)
-    normaliser = np.log(np.exp(shifted.astype(np.float64)).sum(axis=-1, keepdims=True))
-    return np.asarray(shifted - normaliser, dtype=np.float32)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +58,7 @@ class Recognizer:
         num_texts: How many texts a transcript shows, the best of them included (more than one with
             beam search only).
         cuts: Where a long recording is cut.
+        threads: How many of its passages are decoded side by side.
 
     Raises:
         VocabularyError: The vocabulary cannot spell some of the decoding's words or hotwords.
@@ -81,6 +76,7 @@ class Recognizer:
     confidence: Calibration = field(default_factory=Calibration)
     num_texts: int = 1
     cuts: CutOptions = RECORDING
+    threads: int = field(default_factory=available_cores)
     _decoder: Decoder = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -102,6 +98,7 @@ class Recognizer:
         hotwords: Mapping[str, float] | None = None,
         num_texts: int = 1,
         cuts: CutOptions = RECORDING,
+        threads: int | None = None,
     ) -> Self:
         """Joins an opened model, its language models included, with what computes its network.
 
@@ -120,6 +117,7 @@ class Recognizer:
             confidence=bundle.confidence,
             num_texts=num_texts,
             cuts=cuts,
+            threads=threads or available_cores(),
         )
 
     @overload  # a str is an iterable too, of what is no recording
@@ -145,7 +143,7 @@ class Recognizer:
     def transcribe_batch(self, recordings: Sequence[Floats]) -> list[Transcript]:
         """Transcribes several recordings, float32 [num_samples] each at 16 kHz, in their order.
 
-        A recording's transcript does not depend on the others.
+        None depends on the others.
 
         Raises:
             AudioError: One of them is empty, or not one row of finite floating-point numbers.
@@ -153,11 +151,16 @@ class Recognizer:
         """
         longest = self.cuts.longest_s * SAMPLE_RATE
         short = [samples for samples in recordings if len(samples) <= longest]
-        heard = iter(self.log_probs([self.extract(samples) for samples in short]))
+        heard = self.log_probs([self.extract(samples) for samples in short])
+        inner = self.threads if len(short) == 1 else 1  # else, recordings are read side by side
+
+        def read(part: tuple[Floats, Floats]) -> Transcript:
+            return self._read_all([part], self.cuts, inner)
+
+        parts = zip(heard, short, strict=True)
+        found = iter([*side_by_side(read, parts, num_threads=self.threads)])
         return [
-            self._read_all([(next(heard), samples)], self.cuts)
-            if len(samples) <= longest
-            else self.transcribe_blocks([samples])
+            next(found) if len(samples) <= longest else self.transcribe_blocks([samples])
             for samples in recordings
         ]
 
@@ -178,7 +181,7 @@ class Recognizer:
             DecodingError: The network gave NaN.
         """
         cuts = cuts or self.cuts
-        return self._read_all(self._parts(blocks, cuts), cuts)
+        return self._read_all(self._parts(blocks, cuts), cuts, self.threads)
 
     def stream(
         self, blocks: Iterable[Floats], *, interval_s: float = 0.5, cuts: CutOptions = LIVE
@@ -237,19 +240,16 @@ class Recognizer:
             for window, row in zip(group, rows, strict=True)
         ]
 
-    def _read_all(self, parts: Iterable[tuple[Floats, Floats]], cuts: CutOptions) -> Transcript:
+    def _read_all(
+        self, parts: Iterable[tuple[Floats, Floats]], cuts: CutOptions, num_threads: int
+    ) -> Transcript:
         """Returns the transcript of stretches that follow each other, cut in their pauses."""
         if self.num_texts > 1:
             whole_s = min(cuts.longest_s, cuts.longest_passage_s)
             cuts = dataclasses.replace(cuts, passage_s=max(cuts.passage_s, whole_s))
-        found: list[Transcript] = []
-        num_samples = 0
         blank_id, step = self.vocabulary.blank_id, self.step
-        for passage in passages(
-            parts, blank_id=blank_id, step=step, sample_rate=SAMPLE_RATE, cuts=cuts
-        ):
-            found.append(self._read(passage))
-            num_samples += len(passage.samples)
+        cut = passages(parts, blank_id=blank_id, step=step, sample_rate=SAMPLE_RATE, cuts=cuts)
+        found = list(side_by_side(self._read, cut, num_threads=num_threads))
         if not found:
             raise AudioError("expected samples to recognise, received none")
         words = tuple(word for one in found for word in one.words)
@@ -257,7 +257,7 @@ class Recognizer:
             found[0],
             text=" ".join(word.text for word in words),
             words=words,
-            duration_s=num_samples / SAMPLE_RATE,
+            duration_s=sum(round(one.duration_s * SAMPLE_RATE) for one in found) / SAMPLE_RATE,
             log_probability=sum(one.log_probability for one in found),
             # Each passage has other texts of its own, and all ways to join them are too many.
             alternatives=found[0].alternatives if len(found) == 1 else (),

@@ -9,9 +9,9 @@ import numpy.typing as npt
 from asr.batch import batches_by_length, pad
 from asr.bundle import Bundle
 from asr.decoder import Decoder
-from asr.decoding import greedy_decode
+from asr.decoding import greedy_decode, log_softmax
 from asr.features import step_s
-from asr.recognizer import MAX_BATCH_S, Network, log_softmax
+from asr.recognizer import MAX_BATCH_S, Network
 from asr.scoring import score
 
 Floats = npt.NDArray[np.float32]

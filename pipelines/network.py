@@ -150,7 +150,7 @@ def load_recognizer(
         engine: What computes the network: "onnx", "keras", or "auto" for ONNX Runtime if the model
             has been exported, else Keras. Where "auto" has to do without an export that is there,
             a line on the error stream says why.
-        threads: Processor cores for ONNX Runtime to use; all that are to be had if left out.
+        threads: Processor cores for ONNX Runtime and decoding; all that are to be had if left out.
         choices: How to decode, where that is not as the model says.
 
     Raises:
@@ -178,7 +178,7 @@ def load_recognizer(
             if not _can_use_keras(bundle.folder):
                 raise
             print(f"asr: {harmless(str(error))}; using Keras, which is slower", file=sys.stderr)
-    return recognizer_of(bundle, load_network(bundle.folder), choices=choices)
+    return recognizer_of(bundle, load_network(bundle.folder), choices=choices, threads=threads)
 
 
 def _can_use_keras(folder: Path) -> bool:
@@ -191,13 +191,16 @@ def _can_use_keras(folder: Path) -> bool:
     return True
 
 
-def recognizer_of(bundle: Bundle, model: Any, *, choices: Choices = AS_IT_IS) -> Recognizer:
+def recognizer_of(
+    bundle: Bundle, model: Any, *, choices: Choices = AS_IT_IS, threads: int | None = None
+) -> Recognizer:
     """Joins an opened bundle with its network.
 
     Args:
         bundle: The model; of the choices only what a bundle cannot say is taken.
         model: Its network, a Keras model.
         choices: How to decode.
+        threads: Passages decoded side by side; as many as there are cores if left out.
 
     Raises:
         BundleError: The network's shape is not the one the bundle's settings call for.
@@ -221,6 +224,7 @@ def recognizer_of(bundle: Bundle, model: Any, *, choices: Choices = AS_IT_IS) ->
         hotwords=choices.hotwords,
         num_texts=choices.num_texts,
         cuts=choices.cuts(),
+        threads=threads,
     )
 
 

@@ -13,10 +13,10 @@ import numpy as np
 
 from asr.bundle import NETWORK_FILE, Bundle, write_settings
 from asr.decoder import Decoder
-from asr.decoding import LanguageModel
+from asr.decoding import LanguageModel, log_softmax
 from asr.errors import TrainingError
 from asr.files import replacing
-from asr.recognizer import Floats, log_softmax
+from asr.recognizer import Floats
 from asr.scoring import Score, score
 from asr.validation import feasible
 from models.bilstm import build_bilstm

@@ -11,6 +11,7 @@ from asr.decoding.greedy import greedy_decode
 from asr.decoding.hypothesis import Hypothesis
 from asr.decoding.lexicon import Lexicon
 from asr.decoding.options import DecodingOptions
+from asr.decoding.posteriors import log_softmax
 from asr.decoding.prefix_beam import aligned
 from asr.decoding.priors import less_priors, token_log_priors
 
@@ -33,6 +34,7 @@ __all__ = [
     "decode",
     "greedy_decode",
     "less_priors",
+    "log_softmax",
     "n_best",
     "token_log_priors",
 ]

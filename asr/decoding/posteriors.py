@@ -65,3 +65,11 @@ def _check_values(array: npt.NDArray[Any]) -> None:
             f"expected log-probabilities of at most 0, received {array[step, token]} "
             f"at step {step}, token {token}"
         )
+
+
+def log_softmax(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Turns logits [T, V] into natural log-probabilities, float32 [T, V]; the only place to."""
+    with np.errstate(invalid="ignore"):  # infinity gives NaN, which the decoders refuse
+        shifted = logits - logits.max(axis=-1, keepdims=True)
+    normaliser = np.log(np.exp(shifted.astype(np.float64)).sum(axis=-1, keepdims=True))
+    return np.asarray(shifted - normaliser, dtype=np.float32)

@@ -164,8 +164,7 @@ class Engine:
         return statistics.fmean(losses)
 
     def _test(self, group: Group) -> Record:
-        from asr.decoding import greedy_decode
-        from asr.recognizer import log_softmax
+        from asr.decoding import greedy_decode, log_softmax
         from asr.scoring import score
         from asr.text import TextOptions
 
