@@ -219,7 +219,9 @@ def _characters(
         texts = [text for _, text in run]
         start_s, end_s = span_s(step, features)
         start_s, end_s = max(0.0, start_s), min(end_s, duration_s)
-        bounds = np.linspace(start_s, end_s, len(texts) + 1).tolist()
+        bounds = [start_s, end_s]
+        if len(texts) > 1:
+            bounds = np.linspace(start_s, end_s, len(texts) + 1).tolist()
         timed += [
             Character(text=text, start_s=start, end_s=end)
             for text, (start, end) in zip(texts, itertools.pairwise(bounds), strict=True)

@@ -84,7 +84,7 @@ def word_edges(
 def _moved(word: Word, edge: Span) -> Word:
     """Returns the word between new edges, its characters filling it without gaps."""
     inner = _middles([(char.start_s, char.end_s) for char in word.characters])
-    bounds = np.clip([edge[0], *inner, edge[1]], *edge).tolist()
+    bounds = [edge[0], *(min(max(bound, edge[0]), edge[1]) for bound in inner), edge[1]]
     characters = tuple(
         Character(text=char.text, start_s=start_s, end_s=end_s)
         for char, (start_s, end_s) in zip(word.characters, itertools.pairwise(bounds), strict=True)
@@ -113,8 +113,8 @@ def _edge(levels: npt.NDArray[np.float64], span: Span, limit: float, *, is_close
     first = min(int(token / _FRAME_S), len(levels) - 1)
     if num_frames < 1:
         return limit
-    path = np.clip(first + way * np.arange(num_frames + 1), 0, len(levels) - 1)
-    reached = _reach(levels[path], _level_of(levels, span))
+    path = levels[max(0, first - num_frames) : first + 1][::-1] if is_start else levels[first:]
+    reached = _reach(path[: num_frames + 1], _level_of(levels, span))
     far = token + way * reached * _FRAME_S
     return max(far, limit) if is_start else min(far, limit)
 
@@ -144,7 +144,7 @@ def _level_of(levels: npt.NDArray[np.float64], span: Span) -> float:
 def _levels_db(samples: npt.NDArray[np.float32], sample_rate: int) -> npt.NDArray[np.float64]:
     """Returns the level of every 10 ms, in decibels; at least one."""
     size = round(_FRAME_S * sample_rate)
-    padded = np.pad(samples, (0, -len(samples) % size or (0 if len(samples) else size)))
-    frames = padded.reshape(-1, size).astype(np.float64)
-    energies: npt.NDArray[np.float64] = np.maximum((frames**2).mean(axis=1), _FLOOR)
-    return np.asarray(10 * np.log10(energies))
+    frames = np.zeros((max(1, -(-len(samples) // size)), size))
+    frames.reshape(-1)[: len(samples)] = samples
+    energies = np.einsum("ij,ij->i", frames, frames) / size
+    return np.asarray(10 * np.log10(np.maximum(energies, _FLOOR)))
