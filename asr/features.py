@@ -60,6 +60,8 @@ class FeatureOptions:
         prior_mean: Of each coefficient in average speech; training measures it where it is empty.
         prior_deviation: The same of the standard deviation.
         stack: Frames joined into one step.
+        lead_s: Seconds of its own background (`asr.background`) with which a recording is heard
+            before its beginning and behind its end; a recognizer's, features know nothing of it.
     """
 
     sample_rate: int = 16_000
@@ -79,6 +81,7 @@ class FeatureOptions:
     prior_mean: tuple[float, ...] = ()
     prior_deviation: tuple[float, ...] = ()
     stack: int = 1
+    lead_s: float = 0.0
 
     def __post_init__(self) -> None:
         """Refuses settings that contradict each other or mean nothing."""
@@ -102,6 +105,7 @@ class FeatureOptions:
         )
         require(0 <= self.preemphasis < 1, "preemphasis from 0 to below 1", self.preemphasis)
         require(0 <= self.dither < math.inf, "dither from 0 on", self.dither)
+        require(0 <= self.lead_s <= 2, "lead_s in 0..2", self.lead_s)
         require(self.lifter >= 0, "lifter from 0 on", self.lifter)
         require(self.deltas in (0, 1, 2), "deltas 0, 1 or 2", self.deltas)
         kinds = ("mean-variance", "mean", "none")

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from asr.audio import SAMPLE_RATE, resample, stream_audio
+from asr.background import as_heard, led
 from asr.batch import batches_by_length, pad
 from asr.bundle import Bundle
 from asr.confidence import Calibration
@@ -149,8 +150,8 @@ class Recognizer:
             AudioError: One of them is empty, or not one row of finite floating-point numbers.
             DecodingError: The network gave NaN.
         """
-        longest = self.cuts.longest_s * SAMPLE_RATE
-        short = [samples for samples in recordings if len(samples) <= longest]
+        longest = self.cuts.longest_s * SAMPLE_RATE - 2 * self.lead
+        short = [self.led(samples) for samples in recordings if len(samples) <= longest]
         heard = self.log_probs([self.extract(samples) for samples in short])
         inner = self.threads if len(short) == 1 else 1  # else, recordings are read side by side
 
@@ -181,7 +182,7 @@ class Recognizer:
             DecodingError: The network gave NaN.
         """
         cuts = cuts or self.cuts
-        return self._read_all(self._parts(blocks, cuts), cuts, self.threads)
+        return self._read_all(self._parts(led(blocks, self.lead), cuts), cuts, self.threads)
 
     def stream(
         self, blocks: Iterable[Floats], *, interval_s: float = 0.5, cuts: CutOptions = LIVE
@@ -226,6 +227,15 @@ class Recognizer:
         """Samples at 16 kHz from one of the network's steps to the next."""
         return round(step_s(self.features) * SAMPLE_RATE)
 
+    @property
+    def lead(self) -> int:
+        """Samples at 16 kHz of background before and behind a recording, as it is heard."""
+        return round(self.features.lead_s * SAMPLE_RATE)
+
+    def led(self, samples: Floats) -> Floats:
+        """Returns a recording, float32 [num_samples] at 16 kHz, as it is heard."""
+        return as_heard(samples, self.lead)
+
     def _parts(self, blocks: Iterable[Floats], cuts: CutOptions) -> Iterator[tuple[Floats, Floats]]:
         """Yields log-probabilities and samples of stretches that follow each other."""
         coming = windows(blocks, step=self.step, cuts=cuts)
@@ -253,7 +263,7 @@ class Recognizer:
         if not found:
             raise AudioError("expected samples to recognise, received none")
         words = tuple(word for one in found for word in one.words)
-        return dataclasses.replace(
+        whole = dataclasses.replace(
             found[0],
             text=" ".join(word.text for word in words),
             words=words,
@@ -262,6 +272,7 @@ class Recognizer:
             # Each passage has other texts of its own, and all ways to join them are too many.
             alternatives=found[0].alternatives if len(found) == 1 else (),
         )
+        return whole.without_lead(self.lead / SAMPLE_RATE)
 
     def _read(self, passage: Passage) -> Transcript:
         """Returns a passage's transcript, its words' times counted from the recording's start."""
@@ -318,13 +329,15 @@ class Recognizer:
             duration_s=len(samples) / SAMPLE_RATE,
             log_probs=log_probs,
         )
-        return tuple(map(self._judged, to_edges(words, samples, sample_rate=SAMPLE_RATE)))
+        edged = to_edges(words, samples, sample_rate=SAMPLE_RATE)
+        return tuple(word.judged(self.confidence) for word in edged)
 
     def _transcript(self, log_probs: Floats, samples: Floats) -> Transcript:
         if self.num_texts > 1:
             found = self._decoder.n_best(log_probs, self.num_texts)
         else:
             found = [self._decoder(log_probs)]
+        shown = found if self.num_texts > 1 else []
         words = self.timed_words(found[0], log_probs, samples)
         return Transcript(
             text=" ".join(word.text for word in words),
@@ -332,19 +345,5 @@ class Recognizer:
             duration_s=len(samples) / SAMPLE_RATE,
             language=self.text.language,
             log_probability=found[0].log_probability,
-            alternatives=tuple(map(self._alternative, found)) if self.num_texts > 1 else (),
-        )
-
-    def _judged(self, word: Word) -> Word:
-        """Returns a word with its certainty corrected."""
-        if word.probability is None:
-            return word
-        return dataclasses.replace(word, probability=self.confidence(word.probability))
-
-    def _alternative(self, hypothesis: Hypothesis) -> Alternative:
-        return Alternative(
-            text=" ".join(self.vocabulary.decode(hypothesis.tokens).split()),
-            score=hypothesis.score,
-            log_probability=hypothesis.log_probability,
-            lm_log_probability=hypothesis.lm_log_probability,
+            alternatives=tuple(Alternative.of(one, self.vocabulary) for one in shown),
         )

@@ -2,7 +2,7 @@
 
 import dataclasses
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -55,14 +55,25 @@ class Word:
 
         Args:
             seconds: How much.
-            at_most_s: What its times may not exceed, by a rounding.
+            at_most_s: What its times may not exceed; nor do they lie before 0.
         """
 
         def moved(part: Timed) -> Timed:
-            start_s, end_s = (min(t + seconds, at_most_s) for t in (part.start_s, part.end_s))
+            times = (part.start_s, part.end_s)
+            start_s, end_s = (max(0.0, min(time + seconds, at_most_s)) for time in times)
             return dataclasses.replace(part, start_s=start_s, end_s=end_s)
 
         return dataclasses.replace(moved(self), characters=tuple(map(moved, self.characters)))
+
+    def judged(self, worth: Callable[[float], float]) -> "Word":
+        """Returns the word with its certainty corrected, if there is any.
+
+        Args:
+            worth: What a certainty from 0 to 1 is worth, such as `asr.confidence.Calibration`.
+        """
+        if self.probability is None:
+            return self
+        return dataclasses.replace(self, probability=worth(self.probability))
 
     def to_json(self, *, characters: bool = False) -> dict[str, Any]:
         """Returns whisper's shape: word, start, end, and as far as known its probability.
@@ -96,6 +107,16 @@ class Alternative:
     log_probability: float
     lm_log_probability: float
 
+    @classmethod
+    def of(cls, hypothesis: Hypothesis, vocabulary: Vocabulary) -> "Alternative":
+        """Returns what a hypothesis says."""
+        return cls(
+            text=" ".join(vocabulary.decode(hypothesis.tokens).split()),
+            score=hypothesis.score,
+            log_probability=hypothesis.log_probability,
+            lm_log_probability=hypothesis.lm_log_probability,
+        )
+
     def to_json(self) -> dict[str, Any]:
         """Returns the fields, rounded to four digits."""
         return {
@@ -125,6 +146,18 @@ class Transcript:
     language: str
     log_probability: float
     alternatives: tuple[Alternative, ...] = ()
+
+    def without_lead(self, lead_s: float) -> "Transcript":
+        """Returns the transcript of the recording alone, that was heard with more around it.
+
+        Args:
+            lead_s: Seconds before its beginning, and behind its end.
+        """
+        if not lead_s:
+            return self
+        duration_s = self.duration_s - 2 * lead_s
+        words = tuple(word.later(-lead_s, at_most_s=duration_s) for word in self.words)
+        return dataclasses.replace(self, words=words, duration_s=duration_s)
 
     def to_json(self, *, characters: bool = False) -> dict[str, Any]:
         """Returns whisper's shape: text, language, and one segment with its words; none if empty.

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from asr.audio import SAMPLE_RATE
+from asr.background import as_heard, surrounded
 from asr.batch import batches_by_length, pad
 from asr.features import frame_features, num_frames, num_steps, stack_frames
 from asr.validation import feasible
@@ -153,11 +155,14 @@ class BatchMaker:
         is_narrow = share > 0 and rng.random() < share
         share = augment.trimmed_share
         is_trimmed = share > 0 and rng.random() < share
-        if not (is_noisy or is_coloured or is_narrow or is_trimmed):
+        if not (is_noisy or is_coloured or is_narrow or is_trimmed or augment.lead_s):
             return None
         speech = load_speech(self._corpus.train[draw.index].utterance, speed=draw.speed)
         if is_trimmed:
             speech = self._trimmed(speech, draw, rng)
+        if augment.lead_s:
+            before, behind = (rng.uniform(0, augment.lead_s, 2) * SAMPLE_RATE).astype(int).tolist()
+            speech = surrounded(speech, before, behind, rng)
         if is_coloured:
             speech = colour(speech, spread_db=rng.uniform(0, augment.channel_db), rng=rng)
         if is_noisy:
@@ -241,7 +246,12 @@ def make_batch(
 
 
 def _dev_features(example: Example, store: FeatureStore, recipe: Recipe) -> npt.NDArray[np.float32]:
-    return stack_frames(store.load(example.utterance), size=recipe.features.stack)
+    """Returns the features of an utterance as a recognizer will hear it."""
+    options = recipe.features
+    if not options.lead_s:
+        return stack_frames(store.load(example.utterance), size=options.stack)
+    samples = as_heard(load_speech(example.utterance), round(options.lead_s * SAMPLE_RATE))
+    return stack_frames(frame_features(samples, options), size=options.stack)
 
 
 class Prefetcher:

@@ -49,15 +49,15 @@ class FeatureStore:
     Args:
         folder: Where to keep them.
         options: Feature settings. What is kept is `asr.features.frame_features`: unstacked, so
-            that augmentation can work on single frames. `stack` is not part of the key, nor is
-            a prior that is not used.
+            that augmentation can work on single frames. `stack` and `lead_s` are not part of the
+            key, nor is a prior that is not used.
     """
 
     def __init__(self, folder: Path, options: FeatureOptions) -> None:
         self.folder = folder
         self.options = options
         settings = to_table(options)
-        for name in ("stack", *(() if options.prior else _PRIOR)):
+        for name in ("stack", "lead_s", *(() if options.prior else _PRIOR)):
             settings.pop(name)
         self._width = options.num_features // options.stack
         self._settings = json.dumps([FORMAT, settings], sort_keys=True)

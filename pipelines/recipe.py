@@ -142,6 +142,8 @@ class AugmentOptions:
         max_snr_db: Highest ratio.
         channel_db: Each utterance passes through a random smooth filter, as microphones and rooms
             are: the largest standard deviation of its gains, in dB; drawn evenly from 0.
+        lead_s: Seconds of its own background that an utterance has before and behind it at most,
+            drawn evenly from 0, each by itself.
         narrow_band_share: Share of utterances that lose all above 4 kHz, as a telephone's do.
         trimmed_share: Share of utterances that lose what is quiet at their edges, as where a
             recorder waits for sound: so may a soft first consonant.
@@ -165,6 +167,7 @@ class AugmentOptions:
     min_snr_db: float = 5.0
     max_snr_db: float = 25.0
     channel_db: float = 0.0
+    lead_s: float = 0.0
     narrow_band_share: float = 0.0
     trimmed_share: float = 0.0
     min_trim_db: float = 6.0
@@ -187,6 +190,7 @@ class AugmentOptions:
         require(0 <= self.voice_share <= 1, "voice_share in 0..1", self.voice_share)
         require(0 <= self.noise_share <= 1, "noise_share in 0..1", self.noise_share)
         require(0 <= self.channel_db <= 30, "channel_db in 0..30", self.channel_db)
+        require(0 <= self.lead_s <= 2, "lead_s in 0..2", self.lead_s)
         share = self.narrow_band_share
         require(0 <= share <= 1, "narrow_band_share in 0..1", share)
         require(0 <= self.trimmed_share <= 1, "trimmed_share in 0..1", self.trimmed_share)

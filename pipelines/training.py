@@ -181,7 +181,7 @@ def _inherit(
     """
     model: Any = bundle.recipe.get("model", {})
     network = from_table(BiLSTMOptions, model, where=f"{bundle.folder} [model]")
-    features = bundle.features
+    features = replace(bundle.features, lead_s=recipe.features.lead_s)
     if features.normalise != "none" and not features.prior_frames:
         # The one setting that may be added: a network takes to it within its first steps.
         features = replace(features, prior_frames=recipe.features.prior_frames)

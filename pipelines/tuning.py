@@ -88,7 +88,7 @@ def hear(
     unit = AUDIO_SECONDS if total_s else "recordings"
     with Progress(total_s or len(by_id), unit=unit, label="listening", quiet=quiet) as progress:
         for group in _minutes(by_id.values()):
-            features = [recognizer.extract(samples) for _, samples in group]
+            features = [recognizer.extract(recognizer.led(samples)) for _, samples in group]
             found = recognizer.log_probs(features)
             for (item, _), row in zip(group, found, strict=True):
                 cut[item.id] = cut_log_probs(

@@ -28,6 +28,7 @@ LIBRARIES = {
         "sentencepiece",
         "soundfile",
         "soxr",
+        "threadpoolctl",
         "tomli_w",
     },
     "models": {"jax", "keras", "numpy", "onnx", "onnxruntime", "tensorflow"},

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asr.audio import SAMPLE_RATE, resample, write_wav
+from asr.background import as_heard
 from asr.confidence import Calibration
 from asr.decoding import DecodingOptions, log_softmax
 from asr.errors import AudioError, DecodingError, VocabularyError
@@ -200,6 +201,23 @@ def test_log_softmax_gives_probabilities_whatever_the_scale(steps: int, shift: f
     assert found.dtype == np.float32
     np.testing.assert_allclose(np.exp(found.astype(np.float64)).sum(axis=1), 1, atol=1e-5)
     np.testing.assert_array_equal(found.argmax(axis=1), logits.astype(np.float32).argmax(axis=1))
+
+
+def test_a_recording_is_heard_with_background_around_it_and_timed_without(tmp_path: Path) -> None:
+    features = dataclasses.replace(FEATURES, lead_s=0.3)
+    machine, plain = recognizer(features=features), recognizer()
+    samples = (np.rint(noise(8_000) * 32_768) / 32_768).astype(np.float32)
+    found = machine.transcribe(samples)
+    around = plain.transcribe(as_heard(samples, 4_800))
+    assert found.text == around.text
+    assert found.duration_s == pytest.approx(0.5)
+    for word, same in zip(found.words, around.words, strict=True):
+        assert word.start_s == pytest.approx(min(max(same.start_s - 0.3, 0), 0.5))
+        assert word.end_s == pytest.approx(min(max(same.end_s - 0.3, 0), 0.5))
+    write_wav(tmp_path / "a.wav", samples)
+    assert machine.transcribe(tmp_path / "a.wav") == found
+    with pytest.raises(AudioError, match="received none"):
+        machine.transcribe(samples[:0])
 
 
 def test_log_softmax_is_in_one_place() -> None:

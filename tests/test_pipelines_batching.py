@@ -14,8 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asr.audio import load_audio
+from asr.background import as_heard, surrounded
 from asr.errors import AudioError
-from asr.features import frame_features, stack_frames
+from asr.features import extract, frame_features, stack_frames
 from asr.manifest import Utterance
 from asr.vocabulary import Vocabulary
 from asr.voices import accustomed
@@ -342,6 +343,32 @@ def test_voices_are_measured_as_most_of_the_speech_is_heard(folder: Path) -> Non
     expected = frame_features(slower, accustomed(recipe.features, [slower]))
     batch = maker.make([Draw(index=0, speed=0.9)], epoch=0)
     np.testing.assert_array_equal(batch.features[0], expected)
+
+
+def test_an_utterance_has_up_to_so_much_background_around_it(folder: Path) -> None:
+    corpus, store, recipe = real(folder, augment={"lead_s": 0.2})
+    maker = BatchMaker(corpus, store, recipe)
+    samples = load_audio(corpus.train[0].utterance.audio)
+    longer = []
+    for epoch in range(20):
+        rng = np.random.default_rng([recipe.training.seed, epoch, 0])
+        before, behind = (rng.uniform(0, 0.2, 2) * 16_000).astype(int).tolist()
+        expected = frame_features(surrounded(samples, before, behind, rng), recipe.features)
+        batch = maker.make([Draw(index=0, speed=1.0)], epoch=epoch)
+        np.testing.assert_array_equal(batch.features[0], expected)
+        longer.append(before + behind)
+    assert min(longer) < 2_000
+    assert max(longer) > 4_400
+
+
+def test_dev_speech_is_heard_as_by_a_recognizer(folder: Path) -> None:
+    corpus, store, recipe = real(folder, features={"lead_s": 0.1, "stack": 3})
+    for batch in dev_batches(corpus, store, recipe):
+        for row, key in enumerate(batch.ids):
+            samples = load_audio(corpus.dev[int(key[1:])].utterance.audio)
+            expected = extract(as_heard(samples, 1_600), recipe.features)
+            found = batch.features[row, : batch.feature_lengths[row]]
+            np.testing.assert_array_equal(found, expected)
 
 
 def test_no_edge_is_lost_that_its_text_needs(folder: Path) -> None:

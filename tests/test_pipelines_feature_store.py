@@ -209,7 +209,7 @@ OTHERS = {
 
 
 def test_every_feature_setting_is_accounted_for() -> None:
-    assert OTHERS.keys() | {"stack"} == set(FeatureOptions.__dataclass_fields__)
+    assert OTHERS.keys() | {"stack", "lead_s"} == set(FeatureOptions.__dataclass_fields__)
 
 
 @pytest.mark.parametrize("unused", [{"prior_frames": 10.0}, AVERAGE])
@@ -233,9 +233,11 @@ def test_another_setting_gives_other_features(
     assert len(calls) == 2
 
 
-def test_stacking_is_done_later(tmp_path: Path, calls: Calls, utterance: Utterance) -> None:
-    for stack in (1, 3):
-        FeatureStore(tmp_path / "cache", FeatureOptions(stack=stack)).load(utterance)
+def test_stacking_and_leading_in_are_done_elsewhere(
+    tmp_path: Path, calls: Calls, utterance: Utterance
+) -> None:
+    for options in (FeatureOptions(), FeatureOptions(stack=3), FeatureOptions(lead_s=0.2)):
+        FeatureStore(tmp_path / "cache", options).load(utterance)
     assert len(calls) == 1
 
 

@@ -14,13 +14,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from asr.background import background
 from asr.errors import AudioError, OptionsError
 from asr.manifest import Utterance
 from pipelines.prepare.corpus import Entry, Fault, Side
 
 Samples = npt.NDArray[np.float32]
-
-_FRAME_SIZE = 160  # 10 ms
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,27 +140,11 @@ def join(clips: Sequence[Samples], options: JoinOptions, rng: np.random.Generato
     pieces: list[Samples] = []
     for clip in clips[:-1]:
         num_samples = round(rng.uniform(*options.pause_s) * SAMPLE_RATE)
-        pieces += [clip, _hiss(clip, num_samples, rng)]
+        pieces += [clip, background(clip, num_samples, rng)]
     joined = np.concatenate([*pieces, clips[-1]])
     peak = float(np.max(np.abs(joined), initial=0.0))
     # Resampling can overshoot full scale by a little, which a 16-bit file cannot hold.
     return (joined / max(peak, 1.0)).astype(np.float32)
-
-
-def _hiss(clip: Samples, num_samples: int, rng: np.random.Generator) -> Samples:
-    """Returns noise with the level and the spectrum of a clip's quietest tenth."""
-    frames = clip[: len(clip) // _FRAME_SIZE * _FRAME_SIZE].reshape(-1, _FRAME_SIZE)
-    if len(frames) == 0 or num_samples == 0:
-        return np.zeros(num_samples, np.float32)
-    levels = np.sqrt(np.mean(np.square(frames), axis=1))
-    floor = float(np.quantile(levels, 0.1))
-    quiet = frames[levels <= floor] * np.hanning(_FRAME_SIZE)
-    magnitudes = np.sqrt(np.mean(np.abs(np.fft.rfft(quiet)) ** 2, axis=0))
-    hiss = np.fft.rfft(rng.standard_normal(num_samples))
-    hertz, known = np.linspace(0, 1, len(hiss)), np.linspace(0, 1, len(magnitudes))
-    coloured = np.fft.irfft(hiss * np.interp(hertz, known, magnitudes), num_samples)
-    level = float(np.sqrt(np.mean(np.square(coloured))))
-    return (coloured * (floor / level if level else 0.0)).astype(np.float32)
 
 
 def _groups(
