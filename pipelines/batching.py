@@ -31,7 +31,6 @@ from pipelines.corpus import Corpus, Example
 from pipelines.feature_store import FeatureStore
 from pipelines.recipe import Recipe
 from pipelines.speech import load_speech
-from pipelines.training_voices import TrainingVoices
 
 PREFETCHED = 4
 """Batches made ahead of the network: a few even out slow ones, more would only cost memory."""
@@ -92,7 +91,6 @@ class BatchMaker:
         noise = recipe.augment.noise
         self._noises = load_noises(Path(noise)) if noise else []
         self._frame_s = corpus.frame_s
-        self._voices = TrainingVoices([example.utterance for example in corpus.train], recipe)
 
     def plan(self, epoch: int) -> list[list[Draw]]:
         """Returns the batches of an epoch, in the order they are trained on."""
@@ -127,15 +125,12 @@ class BatchMaker:
     def _features(self, draw: Draw, epoch: int) -> npt.NDArray[np.float32]:
         rng = np.random.default_rng([self._recipe.training.seed, epoch, draw.index])
         utterance = self._corpus.train[draw.index].utterance
-        augment = self._recipe.augment
-        voice = self._voices.drawn(utterance, draw.speed, rng)
-        speech = self._changed_speech(draw, rng, is_coloured=augment.channel_db > 0 and not voice)
-        if speech is None and voice is None:
+        speech = self._changed_speech(draw, rng)
+        if speech is None:
             features = self._store.load(utterance, speed=draw.speed)
         else:
-            if speech is None:
-                speech = load_speech(utterance, speed=draw.speed)
-            features = frame_features(speech, voice or self._recipe.features)
+            features = frame_features(speech, self._recipe.features)
+        augment = self._recipe.augment
         if augment.max_warp:
             warp = float(np.exp(rng.uniform(-1, 1) * np.log1p(augment.max_warp)))
             features = warp_bands(features, warp=warp, made_by=self._recipe.features)
@@ -145,7 +140,7 @@ class BatchMaker:
         return stack_frames(masked, size=self._recipe.features.stack)
 
     def _changed_speech(
-        self, draw: Draw, rng: np.random.Generator, *, is_coloured: bool
+        self, draw: Draw, rng: np.random.Generator
     ) -> npt.NDArray[np.float32] | None:
         """Returns the speech with what is drawn for it; None if that is nothing."""
         augment = self._recipe.augment
@@ -153,6 +148,7 @@ class BatchMaker:
         # Without a share nothing is drawn: runs of earlier releases go on as they began.
         share = augment.narrow_band_share
         is_narrow = share > 0 and rng.random() < share
+        is_coloured = augment.channel_db > 0
         share = augment.trimmed_share
         is_trimmed = share > 0 and rng.random() < share
         if not (is_noisy or is_coloured or is_narrow or is_trimmed or augment.lead_s):

@@ -1,4 +1,4 @@
-"""How to hear, cut and decode in one run, where that is not as the model says."""
+"""How to cut and decode in one run, where that is not as the model says."""
 
 import argparse
 import dataclasses
@@ -14,14 +14,13 @@ if TYPE_CHECKING:
     from asr.bundle import Bundle
     from asr.cuts import CutOptions
     from asr.decoding import DecodingOptions
-    from asr.features import FeatureOptions
 
 Method = Literal["greedy", "beam"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choices:
-    """What a command line says about all that; None leaves it to the model.
+    """What a command line says about cutting and decoding; None leaves it to the model.
 
     Attributes:
         method: `greedy` or `beam`. What only a beam search can do chooses it.
@@ -32,7 +31,6 @@ class Choices:
         hotwords: Words to be expected, each with what it adds.
         num_texts: How many texts to show of a recording.
         vad: Cut long recordings where Silero's network hears nobody, not where they are quietest.
-        voice: Recordings of the one who speaks, to normalise by.
     """
 
     method: Method | None = None
@@ -43,7 +41,6 @@ class Choices:
     hotwords: Mapping[str, float] = field(default_factory=dict)
     num_texts: int = 1
     vad: bool = False
-    voice: Path | None = None
 
     def __post_init__(self) -> None:
         """Refuses what cannot be, whatever the model is."""
@@ -59,7 +56,6 @@ class Choices:
         Raises:
             UsageError: They do not fit the model.
             OptionsError: Nothing is left of a hotword when it is normalised.
-            AsrError: The recordings of `voice` cannot be read.
         """
         from asr.hotwords import normalise_hotwords
 
@@ -74,7 +70,6 @@ class Choices:
         rescorer = bundle.rescorer_file if self.language_model is None else None
         applied = dataclasses.replace(
             bundle,
-            features=self._features(bundle.features),
             decoding=self._options(bundle.decoding),
             language_model_file=language_model,
             rescorer_file=rescorer,
@@ -100,13 +95,6 @@ class Choices:
         from asr.voice_activity import VoiceActivity
 
         return dataclasses.replace(RECORDING, loudness=VoiceActivity())
-
-    def _features(self, options: "FeatureOptions") -> "FeatureOptions":
-        if self.voice is None:
-            return options
-        from pipelines.voice import accustomed_to
-
-        return accustomed_to(options, self.voice)
 
     def _options(self, options: "DecodingOptions") -> "DecodingOptions":
         changes: dict[str, Any] = {
@@ -144,16 +132,7 @@ AS_IT_IS = Choices()
 
 def add_choices(parser: argparse.ArgumentParser) -> None:
     """Declares the arguments that `choices_of` reads; `--n-best` is the program's own."""
-    group = parser.add_argument_group(
-        "hearing and decoding", "in this run; if left out, as the model says"
-    )
-    group.add_argument(
-        "--voice",
-        type=Path,
-        metavar="PATH",
-        help="recordings of the one who speaks, through the same microphone, without texts: a "
-        "folder, a list or a file; short recordings are then recognised better",
-    )
+    group = parser.add_argument_group("decoding", "in this run; if left out, as the model says")
     group.add_argument(
         "--decoding",
         choices=("greedy", "beam"),
@@ -197,5 +176,4 @@ def choices_of(arguments: argparse.Namespace) -> Choices:
         hotwords=read_hotwords(arguments.hotwords) if arguments.hotwords else {},
         num_texts=getattr(arguments, "n_best", 1),
         vad=arguments.vad,
-        voice=arguments.voice,
     )

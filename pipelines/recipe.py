@@ -133,9 +133,6 @@ class AugmentOptions:
         max_warp: Each utterance is heard as of another vocal tract: its resonances lie higher or
             lower by a factor drawn from 1 / (1 + max_warp) to 1 + max_warp; 0 for none. Where
             variance is normalised, `prior_frames` is to be above 0, as for `num_band_masks`.
-        voice_share: Share of utterances that are normalised with their speaker's average
-            (`asr.voices`) instead of everybody's, for a model that is to hear speakers whom it can
-            get accustomed to; needs `prior_frames`. They pass through no filter of `channel_db`.
         noise: A folder of background recordings, or None.
         noise_share: Share of utterances that noise is added to.
         min_snr_db: Lowest ratio of speech to noise, in dB; drawn evenly up to `max_snr_db`.
@@ -161,7 +158,6 @@ class AugmentOptions:
     num_band_masks: int = 0
     max_band_mask: int = 8
     max_warp: float = 0.0
-    voice_share: float = 0.0
     noise: str | None = None
     noise_share: float = 0.5
     min_snr_db: float = 5.0
@@ -187,7 +183,6 @@ class AugmentOptions:
         require(self.num_band_masks >= 0, "num_band_masks of at least 0", self.num_band_masks)
         require(self.max_band_mask >= 0, "max_band_mask of at least 0", self.max_band_mask)
         require(0 <= self.max_warp <= 0.5, "max_warp in 0..0.5", self.max_warp)
-        require(0 <= self.voice_share <= 1, "voice_share in 0..1", self.voice_share)
         require(0 <= self.noise_share <= 1, "noise_share in 0..1", self.noise_share)
         require(0 <= self.channel_db <= 30, "channel_db in 0..30", self.channel_db)
         require(0 <= self.lead_s <= 2, "lead_s in 0..2", self.lead_s)

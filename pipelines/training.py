@@ -92,7 +92,7 @@ def train(
     bundle = open_bundle(base) if base is not None else None
     if bundle is not None:
         recipe, vocabulary, files = _inherit(recipe, bundle, log)
-    _check_prior(recipe)
+    _check_bands(recipe)
     check_texts(recipe)
     features = with_average_speech(recipe.features, _utterances(recipe), quiet=quiet)
     recipe = replace(recipe, features=features)
@@ -134,12 +134,11 @@ def train(
     )
 
 
-def _check_prior(recipe: Recipe) -> None:
-    """Refuses to change bands or voices where nothing says how average speech is normalised."""
+def _check_bands(recipe: Recipe) -> None:
+    """Refuses to change bands where nothing will say how much variance normalisation took."""
     frames = recipe.features.prior_frames
-    needing = ["num_band_masks", "max_warp"] * (recipe.features.normalise == "mean-variance")
-    for name in ("voice_share", *needing):
-        if getattr(recipe.augment, name):
+    for name in ("num_band_masks", "max_warp"):
+        if getattr(recipe.augment, name) and recipe.features.normalise == "mean-variance":
             require(frames > 0, f"[features] prior_frames above 0 with [augment] {name}", frames)
 
 

