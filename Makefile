@@ -19,9 +19,12 @@ demo: $(VENV)/.ready ## make a small corpus, train, transcribe and evaluate, in 
 # The report's page is tested in a real browser where there is one.
 CHROMIUM := $(firstword $(foreach name,chromium chromium-browser google-chrome chrome,$(shell command -v $(name) 2>/dev/null)))
 
+# Neighbouring tests stay together, since they share what their file sets up; who is done takes from others.
+SIDE_BY_SIDE := -n auto --maxprocesses 4 --dist worksteal
+
 test: $(VENV)/.ready ## run every test, those that train a network included
 	@$(if $(CHROMIUM),,echo "no Chromium here: the tests that open the report in a browser are left out")
-	$(RUN) pytest -m $(if $(CHROMIUM),"","not browser")
+	$(RUN) pytest $(SIDE_BY_SIDE) -m $(if $(CHROMIUM),"","not browser")
 
 test-fast: $(VENV)/.ready ## run the tests that take no training
 	$(RUN) pytest
