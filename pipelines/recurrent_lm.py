@@ -89,22 +89,26 @@ def check_recurrent(arguments: argparse.Namespace, for_ngrams: Sequence[str]) ->
 
 
 def _check_begun(arguments: argparse.Namespace) -> None:
-    """Refuses to go on from what is no recurrent model, or in another shape than its own.
-
-    A recognizer's folder or name becomes the recurrent model within.
-    """
-    from asr.bundle import open_bundle
+    """Refuses to go on from what is no recurrent model, or in another shape than its own."""
     from asr.lm.lstm_file import is_lstm
 
-    if not arguments.source.is_file():
-        bundle = open_bundle(arguments.source)
-        if bundle.rescorer_file is None:
-            raise UsageError(f"{bundle.name}: expected a model with a recurrent one in it")
-        arguments.source = bundle.rescorer_file
+    path = _begun_file(arguments.source)
     if given := given_flags(arguments, _SHAPE):
         raise UsageError(f"{', '.join(given)}: a model that is there keeps its shape")
-    if not is_lstm(arguments.source):
-        raise UsageError(f"{arguments.source}: expected a recurrent model to train further")
+    if not is_lstm(path):
+        raise UsageError(f"{path}: expected a recurrent model to train further")
+
+
+def _begun_file(source: Path) -> Path:
+    """Returns the recurrent model's file: the one named, or the one within a recognizer."""
+    from asr.bundle import open_bundle
+
+    if source.is_file():
+        return source
+    bundle = open_bundle(source)
+    if bundle.rescorer_file is None:
+        raise UsageError(f"{bundle.name}: expected a model with a recurrent one in it")
+    return bundle.rescorer_file
 
 
 def train_recurrent(
@@ -126,7 +130,7 @@ def train_recurrent(
     from pipelines.network import import_backend, require_backend
 
     require_backend()
-    begun = None if arguments.source is None else read_lstm(arguments.source)
+    begun = None if arguments.source is None else read_lstm(_begun_file(arguments.source))
     options = _options(arguments, begun)
     words = sum(len(sentence.split()) for sentence in sentences)
     _say(f"{words:,} words in {len(sentences):,} sentences")
