@@ -3,7 +3,7 @@
 import contextlib
 import platform
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -189,7 +189,7 @@ class Trainer:
         with self._averaged():
             result = evaluate_dev(self.trainer, self.corpus, self.store, self.recipe, self.decoder)
             row = self._row(plan, result)
-            is_best = state.best_wer is None or result.score.wer < state.best_wer
+            is_best = self._is_best(row)
             if is_best:
                 state.best_wer, state.best_epoch = result.score.wer, state.epoch
                 self._save_model([*state.history, row])
@@ -198,6 +198,13 @@ class Trainer:
         self.run.write_history(state.history)
         self.checkpoint()
         self.log.epoch(row, result.samples, is_best=is_best, left_s=self._left_s())
+
+    def _is_best(self, row: Mapping[str, Any]) -> bool:
+        """Whether an epoch has the lowest dev WER; of equal ones, the lowest dev loss."""
+        if self.state.best_epoch is None:
+            return True
+        best = self.state.history[self.state.best_epoch]
+        return (row["dev_wer"], row["dev_loss"]) < (best["dev_wer"], best["dev_loss"])
 
     @contextlib.contextmanager
     def _averaged(self) -> Iterator[None]:

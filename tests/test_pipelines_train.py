@@ -302,7 +302,9 @@ def test_an_export_that_fails_costs_no_training(
 
 def test_the_card_says_what_the_model_is(trained: Trained) -> None:
     card = open_bundle(trained.run).card
-    best = min(metrics(trained.run), key=lambda row: (row["dev_wer"], row["epoch"]))
+    best = min(
+        metrics(trained.run), key=lambda row: (row["dev_wer"], row["dev_loss"], row["epoch"])
+    )
     assert f"| dev WER | {100 * best['dev_wer']:.2f} % (greedy decoding) |" in card
     assert f"| epochs | {best['epoch']} of 9, seed 1 |" in card
     assert "| network | 1 × 16 bidirectional lstm, CTC," in card
@@ -590,6 +592,27 @@ def test_it_stops_when_patience_is_over_and_keeps_the_best(
     _, arrays = load_checkpoint(tmp_path / "run" / "checkpoint.npz")
     assert not np.array_equal(arrays["model"][0], evaluated[3][0])
     assert np.array_equal(arrays["average"][0], evaluated[3][0])
+
+
+def test_of_epochs_with_the_same_wer_the_lower_loss_is_kept(
+    speech: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A small dev set of few words is soon all right, or as wrong as it stays."""
+    figures = iter([(0.4, 0.9), (0.4, 0.5), (0.4, 0.7), (0.5, 0.1)])
+    evaluated = []
+
+    def scripted(trainer: Any, *_: Any) -> DevResult:
+        evaluated.append(trainer.network.get_weights())
+        wer, loss = next(figures)
+        counted: Any = SimpleNamespace(wer=wer, cer=0.5)
+        return DevResult(loss=loss, score=counted, samples=())
+
+    monkeypatch.setattr(pipelines.trainer, "evaluate_dev", scripted)
+    training = {"epochs": 4, "patience": 3}
+    start(speech, tmp_path / "run", training=training, batches={"duration_s": 3.0})
+    kept = load_network(tmp_path / "run" / "model").get_weights()
+    for array, second in zip(kept, evaluated[1], strict=True):
+        np.testing.assert_array_equal(array, second)
 
 
 def test_dev_speech_that_no_alignment_fits_is_scored_all_the_same(tmp_path: Path) -> None:
