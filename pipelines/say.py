@@ -3,15 +3,16 @@
 import argparse
 import itertools
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from asr.options import require
 from pipelines.usage import UsageError, refuse_existing
 
 if TYPE_CHECKING:
     from asr.manifest import Utterance
+    from pipelines.progress import Progress
     from pipelines.synthesis import Voice
 
 DESCRIPTION = """\
@@ -19,12 +20,17 @@ Makes recordings of texts by synthetic voices that speak English (espeak-ng, the
 extra `demo`): for words that nobody has said into a microphone yet. They teach
 how words sound, not how people do: train on them beside real speech, and test
 on real speech alone.
+
+A line is a text. With a language and a spelling behind it, each behind a tab,
+it is said by voices of that language, as people do who have learnt English
+late: three<TAB>fr<TAB>sri|tri, where | divides what is drawn from.
 """
 
 EXAMPLES = """\
 examples:
   asr say words.txt -o data/said
   asr say words.txt -o data/said --voices 400 --each 5 --trimmed 0.5
+  asr say accents.tsv -o data/accents --voices 24 --trimmed 0.5
 """
 
 MAX_TRACT, MIN_TRACT = 1.25, 0.82
@@ -46,7 +52,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="where the recordings go, and train.jsonl, their manifest",
     )
     parser.add_argument(
-        "--voices", type=int, metavar="N", default=100, help="how many; default: %(default)d"
+        "--voices",
+        type=int,
+        metavar="N",
+        default=100,
+        help="how many, of each language; default: %(default)d",
     )
     parser.add_argument(
         "--each", type=int, metavar="N", help="texts that each voice says, drawn; default: all"
@@ -80,26 +90,31 @@ def run(arguments: argparse.Namespace) -> int:
     from asr.manifest import write_manifest
     from pipelines.synthesis import require_espeak
 
-    texts = _texts(arguments.texts)
+    by_tongue = _lines(arguments.texts)
     folder: Path = arguments.output
     manifest = folder / "train.jsonl"
     refuse_existing(manifest, overwrite=arguments.overwrite)
     require(0 <= arguments.trimmed <= 1, "a share of 0 to 1 trimmed", arguments.trimmed)
     require_espeak()
-    voices = some_voices(arguments.voices, seed=arguments.seed)
-    said = _say_all(texts, voices, folder, arguments)
+    voices = {
+        tongue: some_voices(arguments.voices, seed=arguments.seed, tongue=tongue)
+        for tongue in by_tongue
+    }
+    said = _say_all(by_tongue, voices, folder, arguments)
     write_manifest(manifest, said)
     hours = sum(one.duration_s or 0.0 for one in said) / 3600
-    print(f"{manifest}: {len(said):,} recordings, {hours:.2f} h, by {len(voices)} voices")
+    count = sum(map(len, voices.values()))
+    print(f"{manifest}: {len(said):,} recordings, {hours:.2f} h, by {count} voices")
     return 0
 
 
-def some_voices(count: int, *, seed: int) -> "tuple[Voice, ...]":
+def some_voices(count: int, *, seed: int, tongue: str = "") -> "tuple[Voice, ...]":
     """Returns voices that differ in accent, timbre or both, and in size.
 
     Args:
         count: How many.
         seed: Decides which; more of them begin with the same.
+        tongue: The language they speak, one of `pipelines.synthesis.TONGUES`; empty for English.
 
     Raises:
         OptionsError: There are not so many.
@@ -108,7 +123,7 @@ def some_voices(count: int, *, seed: int) -> "tuple[Voice, ...]":
 
     from pipelines.synthesis import ACCENTS, TIMBRES, Voice
 
-    pairs = list(itertools.product(TIMBRES, ACCENTS))
+    pairs = list(itertools.product(TIMBRES, [tongue] if tongue else ACCENTS))
     require(1 <= count <= len(pairs), f"1 to {len(pairs)} voices", count)
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(pairs))
@@ -125,53 +140,96 @@ def some_voices(count: int, *, seed: int) -> "tuple[Voice, ...]":
     )
 
 
-def _texts(path: Path) -> list[str]:
-    lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
-    texts = [line for line in lines if line]
-    if not texts:
+class _Line(NamedTuple):
+    """A text, and how voices that say it have it spelt."""
+
+    number: int
+    text: str
+    spellings: tuple[str, ...]
+
+
+def _lines(path: Path) -> dict[str, list[_Line]]:
+    """Returns the texts by the language of the voices that say them; empty for English."""
+    from pipelines.synthesis import TONGUES
+
+    found: dict[str, list[_Line]] = {}
+    for place, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        parts = [part.strip() for part in line.split("\t")]
+        if parts == [""]:
+            continue
+        text, tongue, spelt = parts if len(parts) == 3 else (parts[0], "", parts[0])
+        if len(parts) not in (1, 3) or (tongue and tongue not in TONGUES) or not text or not spelt:
+            raise UsageError(
+                f"{path}:{place}: expected a text, or a text, a language ({', '.join(TONGUES)}) "
+                f"and a spelling with tabs between, received {line!r}"
+            )
+        number = sum(map(len, found.values())) + 1
+        spellings = tuple(spelt.split("|")) if tongue else (text,)
+        found.setdefault(tongue, []).append(_Line(number, text, spellings))
+    if not found:
         raise UsageError(f"{path}: expected at least one line of text, received an empty file")
-    return texts
+    return found
 
 
 def _say_all(
-    texts: Sequence[str],
-    voices: "Sequence[Voice]",
+    by_tongue: "Mapping[str, Sequence[_Line]]",
+    voices: "Mapping[str, Sequence[Voice]]",
     folder: Path,
     arguments: argparse.Namespace,
 ) -> "list[Utterance]":
+    from pipelines.progress import Progress
+
+    fewest = min(map(len, by_tongue.values()))
+    if arguments.each is not None:
+        require(
+            1 <= arguments.each <= fewest, f"1 to {fewest} texts for each voice", arguments.each
+        )
+    (folder / "audio").mkdir(parents=True, exist_ok=True)
+    count = sum(
+        len(voices[tongue]) * (arguments.each or len(lines)) for tongue, lines in by_tongue.items()
+    )
+    with Progress(count, unit="recordings", label="speaking", quiet=arguments.quiet) as progress:
+        return [
+            said
+            for tongue, lines in by_tongue.items()
+            for number, voice in enumerate(voices[tongue])
+            for said in _say(lines, voice, number, folder, arguments, progress)
+        ]
+
+
+def _say(
+    lines: "Sequence[_Line]",
+    voice: "Voice",
+    number: int,
+    folder: Path,
+    arguments: argparse.Namespace,
+    progress: "Progress",
+) -> "Iterator[Utterance]":
+    """Yields what one voice says, in an order of its own."""
     import numpy as np
 
     from asr.audio import SAMPLE_RATE, write_wav
     from asr.manifest import Utterance
-    from pipelines.progress import Progress
     from pipelines.synthetic_recordings import record, trimmed
 
-    each = len(texts) if arguments.each is None else arguments.each
-    require(1 <= each <= len(texts), f"1 to {len(texts)} texts for each voice", each)
+    rng = np.random.default_rng([arguments.seed, number])
     where = re.sub(r"\s", "_", folder.absolute().name)  # several such folders in one training
-    audio = folder / "audio"
-    audio.mkdir(parents=True, exist_ok=True)
-    said = []
-    with Progress(
-        len(voices) * each, unit="recordings", label="speaking", quiet=arguments.quiet
-    ) as progress:
-        for number, voice in enumerate(voices):
-            rng = np.random.default_rng([arguments.seed, number])
-            for index in rng.permutation(len(texts))[:each].tolist():
-                samples = record(texts[index], voice, rng=rng)
-                if rng.random() < arguments.trimmed:
-                    samples = trimmed(samples)
-                path = audio / f"{voice.name}-{index + 1:04}.wav"
-                write_wav(path, samples)
-                said.append(
-                    Utterance(
-                        id=f"{where}-{path.stem}",
-                        audio=path,
-                        duration_s=len(samples) / SAMPLE_RATE,
-                        text=texts[index],
-                        speaker=voice.name,
-                        language="en",
-                    )
-                )
-                progress.advance()
-    return said
+    for index in rng.permutation(len(lines))[: arguments.each].tolist():
+        line = lines[index]
+        spelt = line.spellings[0]
+        if len(line.spellings) > 1:
+            spelt = line.spellings[int(rng.integers(len(line.spellings)))]
+        samples = record(spelt, voice, rng=rng)
+        if rng.random() < arguments.trimmed:
+            samples = trimmed(samples)
+        path = folder / "audio" / f"{voice.name}-{line.number:04}.wav"
+        write_wav(path, samples)
+        yield Utterance(
+            id=f"{where}-{path.stem}",
+            audio=path,
+            duration_s=len(samples) / SAMPLE_RATE,
+            text=line.text,
+            speaker=voice.name,
+            language="en",
+        )
+        progress.advance()

@@ -31,6 +31,11 @@ ACCENTS = (
     "en-029",
 )
 
+# Other languages, whose voices say English words as they are spelt for them: with the sounds that
+# people bring along who have learnt English late. Those whose samples do not depend on what was
+# said before, which Greek's, Spanish's, Russian's and others' do.
+TONGUES = ("de", "fr", "hi", "it", "pt", "ro")
+
 # Of espeak-ng's voice variants, those whose samples do not depend on what was said before. Left
 # out: Klatt's synthesizer (its resonators ring on), those that read the C library's random numbers
 # (Reed, caleb), those that leave settings behind (robosoft2), and those that clip.
@@ -59,11 +64,11 @@ _ENGLISH_DATA = ("en_dict", "intonations", "phondata", "phonindex", "phontab")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Voice:
-    """A synthetic speaker of English.
+    """A synthetic speaker.
 
     Attributes:
         name: What the speaker is called.
-        accent: One of `ACCENTS`.
+        accent: One of `ACCENTS`, or of `TONGUES`.
         timbre: One of `TIMBRES`: formants, bandwidths and breath.
         pitch: 0 to 99; 50 is the timbre's own.
         pitch_range: 0 (monotone) to 99; 50 is the timbre's own.
@@ -82,7 +87,8 @@ class Voice:
 
     def __post_init__(self) -> None:
         """Refuses what the synthesizer does not have."""
-        require(self.accent in ACCENTS, f"an accent among {', '.join(ACCENTS)}", self.accent)
+        accents = (*ACCENTS, *TONGUES)
+        require(self.accent in accents, f"an accent among {', '.join(accents)}", self.accent)
         require(self.timbre in TIMBRES, f"a timbre among {', '.join(TIMBRES)}", self.timbre)
         require(0 <= self.pitch <= 99, "a pitch from 0 to 99", self.pitch)
         require(0 <= self.pitch_range <= 99, "a pitch range from 0 to 99", self.pitch_range)
@@ -100,7 +106,7 @@ def synthesise(
     from several threads take turns.
 
     Args:
-        text: English text; figures and abbreviations are spoken as words.
+        text: Spelt for the voice's language; figures and abbreviations are spoken as words.
         voice: Who speaks.
         sample_rate: Of the result, in Hz.
 
@@ -135,7 +141,8 @@ class _Engine:
         # and an environment's own path may exceed both: it is given a copy, without the flutter.
         folder = tempfile.mkdtemp(prefix="asr-espeak-")
         weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
-        _copy_steady(data, Path(folder) / "espeak-ng-data")
+        self._source, self._data = data, Path(folder) / "espeak-ng-data"
+        _copy_steady(data, self._data)
         self._chunks: list[bytes] = []
         self._callback = _CALLBACK(self._receive)  # kept alive as long as the library may call
         self._lock = threading.Lock()
@@ -165,6 +172,8 @@ class _Engine:
         return samples.astype(np.float32) / np.float32(32768), self.sample_rate
 
     def _set_voice(self, voice: Voice) -> None:
+        if voice.accent in TONGUES and not (self._data / f"{voice.accent}_dict").exists():
+            shutil.copy(self._source / f"{voice.accent}_dict", self._data)
         status = self._library.espeak_SetVoiceByName(f"{voice.accent}+{voice.timbre}".encode())
         require(status == 0, "a voice espeak-ng has", f"{voice.accent}+{voice.timbre}")
         for parameter, value in (
@@ -211,12 +220,13 @@ def _start_engine() -> _Engine:
 
 
 def _copy_steady(source: Path, target: Path) -> None:
-    """Copies what English needs, with the slow waver of the voices' pitch (flutter) taken out.
+    """Copies what English needs, without the slow waver of the voices' pitch (flutter).
 
-    The waver goes on from utterance to utterance and cannot be set back, so with it the same words
+    Of other languages there are the names, and dictionaries once they are spoken. The
+    waver goes on from utterance to utterance and cannot be set back, so with it the same words
     would come out differently each time; roughness counts glottal cycles in the same way.
     """
-    shutil.copytree(source / "lang" / "gmw", target / "lang" / "gmw")
+    shutil.copytree(source / "lang", target / "lang")
     for name in _ENGLISH_DATA:
         shutil.copy(source / name, target)
     variants = target / "voices" / "!v"

@@ -13,8 +13,8 @@ from asr.errors import OptionsError
 from asr.manifest import read_manifest
 from asr.validation import validate
 from pipelines import cli
-from pipelines.say import some_voices
-from pipelines.synthesis import ACCENTS, TIMBRES
+from pipelines.say import _lines, some_voices
+from pipelines.synthesis import ACCENTS, TIMBRES, TONGUES
 from pipelines.synthetic_recordings import trimmed
 
 Command = Callable[..., int]
@@ -60,6 +60,43 @@ def test_the_same_seed_says_the_same(say: Command) -> None:
     assert one != three
     ids = [{item.id for item in read_manifest(f"{name}/train.jsonl")} for name in ("one", "two")]
     assert len(ids[0] | ids[1]) == 16  # both may be trained on at once
+
+
+def test_words_are_said_by_voices_of_other_languages(say: Command) -> None:
+    lines = "three\tfr\tsri|tri\nthree\nsix\tfr\tsixe\nthree\tit\ttri\n"
+    Path("words.txt").write_text(lines, encoding="utf-8")
+    assert say("-o", "said", "--voices", "2") == 0
+    said = read_manifest("said/train.jsonl")
+    texts: dict[str, list[str]] = {}
+    for one in said:
+        assert one.speaker
+        texts.setdefault(one.speaker.rpartition("-")[2], []).append(one.text or "")
+    assert sorted(texts["fr"]) == ["six", "six", "three", "three"]
+    assert texts["it"] == ["three", "three"]
+    assert sum(one.text == "three" for one in said) == 6
+    assert len({one.id for one in said}) == len(said) == 8
+    assert say("-o", "again", "--voices", "2") == 0
+    again = {path.name: path.read_bytes() for path in Path("again", "audio").iterdir()}
+    assert again == {path.name: path.read_bytes() for path in Path("said", "audio").iterdir()}
+
+
+@pytest.mark.parametrize("line", ["three\tfr", "three\txx\tsri", "three\tfr\t", "\tfr\tsri"])
+def test_a_line_of_another_shape_is_refused(
+    say: Command, capsys: pytest.CaptureFixture[str], line: str
+) -> None:
+    Path("words.txt").write_text(f"one\n{line}\n")
+    assert say("-o", "said") == cli.USAGE_ERROR
+    error = capsys.readouterr().err
+    assert "words.txt:2: expected a text, or a text, a language (de, fr, hi" in error
+    assert "Traceback" not in error
+
+
+def test_the_recipes_accents_can_be_said() -> None:
+    path = Path(cli.__file__).parent / "recipes" / "digits-accents.tsv"
+    lines = _lines(path)
+    assert set(lines) == set(TONGUES)
+    numbers = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
+    assert all([line.text for line in group] == numbers for group in lines.values())
 
 
 def test_more_voices_begin_with_the_same() -> None:

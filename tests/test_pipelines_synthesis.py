@@ -10,7 +10,7 @@ import pytest
 
 from asr.errors import MissingExtraError, OptionsError
 from pipelines import synthesis
-from pipelines.synthesis import ACCENTS, TIMBRES, Voice, synthesise
+from pipelines.synthesis import ACCENTS, TIMBRES, TONGUES, Voice, synthesise
 
 TEXT = "take seven boxes"
 PLAIN = Voice(name="plain")
@@ -35,6 +35,16 @@ def test_the_same_words_give_the_same_samples_whatever_was_said_before() -> None
     for voice, samples in reversed(list(zip(voices, first, strict=True))):
         again = synthesise("aisle two", voice)
         np.testing.assert_array_equal(again, samples, err_msg=voice.timbre)
+
+
+def test_every_language_speaks_in_its_own_way_whatever_was_said_before() -> None:
+    voices = [Voice(name=t, accent=tongue, timbre=t) for tongue in TONGUES for t in TIMBRES[::9]]
+    english = synthesise("seven", PLAIN)
+    spoken = [synthesise("tri siks", voice).tobytes() for voice in voices]
+    assert len(set(spoken)) == len(voices)
+    again = [synthesise("tri siks", voice).tobytes() for voice in reversed(voices)]
+    assert again[::-1] == spoken
+    np.testing.assert_array_equal(synthesise("seven", PLAIN), english)
 
 
 @pytest.mark.parametrize("accent", ACCENTS)
