@@ -2,13 +2,14 @@
 
 import functools
 import itertools
+import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
-    from threadpoolctl import ThreadpoolController
+    from threadpoolctl import ThreadpoolController, threadpool_limits
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -40,7 +41,7 @@ def side_by_side(
         yield from map(function, itertools.chain(first, coming))
         return
     waiting: deque[Future[Result]] = deque()
-    with _blas().limit(limits=1, user_api="blas"):
+    with _BLAS:
         pool = ThreadPoolExecutor(num_threads, thread_name_prefix="side-by-side")
         try:
             for item in itertools.chain(first, coming):
@@ -51,6 +52,30 @@ def side_by_side(
                 yield waiting.popleft().result()
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+class _SerialBlas:
+    """Keeps BLAS to one thread, from the first who asks for it until the last is done."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._num_users = 0
+        self._limit: threadpool_limits | None = None
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._num_users:
+                self._limit = _blas().limit(limits=1, user_api="blas")
+            self._num_users += 1
+
+    def __exit__(self, *exception: object) -> None:
+        with self._lock:
+            self._num_users -= 1
+            if not self._num_users and self._limit is not None:
+                self._limit.restore_original_limits()
+
+
+_BLAS = _SerialBlas()
 
 
 @functools.cache

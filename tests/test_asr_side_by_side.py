@@ -72,3 +72,14 @@ def test_products_of_matrices_are_left_to_the_calling_threads() -> None:
     assert before
     assert within == [{1}] * 3
     assert blas_threads() == before
+
+
+def test_blas_has_its_threads_back_when_the_last_of_several_is_done() -> None:
+    np.ones((2, 2)) @ np.ones((2, 2))
+    before = blas_threads()
+    first, second = (side_by_side(str, range(90), num_threads=2) for _ in range(2))
+    assert next(first) == next(second) == "0"
+    first.close()
+    assert blas_threads() == {1}
+    second.close()
+    assert blas_threads() == before
