@@ -10,6 +10,8 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 import numpy.typing as npt
 
+from asr.audio import SAMPLE_RATE
+
 Samples = npt.NDArray[np.float32]
 
 _FRAME_SIZE = 160  # 10 ms at 16 kHz
@@ -53,6 +55,11 @@ def surrounded(clip: Samples, before: int, behind: int, rng: np.random.Generator
     """
     noise = background(clip, before + behind, rng)
     return np.concatenate([noise[:before], clip, noise[before:]])
+
+
+def lead_samples(lead_s: float) -> int:
+    """Returns the samples at 16 kHz of a lead in seconds, such as `FeatureOptions.lead_s`."""
+    return round(lead_s * SAMPLE_RATE)
 
 
 def as_heard(samples: Samples, num_samples: int) -> Samples:

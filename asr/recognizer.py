@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from asr.audio import SAMPLE_RATE, resample, stream_audio
-from asr.background import as_heard, led
+from asr.background import as_heard, lead_samples, led
 from asr.batch import batches_by_length, pad
 from asr.bundle import Bundle
 from asr.confidence import Calibration
@@ -230,7 +230,7 @@ class Recognizer:
     @property
     def lead(self) -> int:
         """Samples at 16 kHz of background before and behind a recording, as it is heard."""
-        return round(self.features.lead_s * SAMPLE_RATE)
+        return lead_samples(self.features.lead_s)
 
     def led(self, samples: Floats) -> Floats:
         """Returns a recording, float32 [num_samples] at 16 kHz, as it is heard."""

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from asr.audio import SAMPLE_RATE
-from asr.background import as_heard, surrounded
+from asr.background import as_heard, lead_samples, surrounded
 from asr.batch import batches_by_length, pad
 from asr.features import frame_features, num_frames, num_steps, stack_frames
 from asr.validation import feasible
@@ -246,7 +246,7 @@ def _dev_features(example: Example, store: FeatureStore, recipe: Recipe) -> npt.
     options = recipe.features
     if not options.lead_s:
         return stack_frames(store.load(example.utterance), size=options.stack)
-    samples = as_heard(load_speech(example.utterance), round(options.lead_s * SAMPLE_RATE))
+    samples = as_heard(load_speech(example.utterance), lead_samples(options.lead_s))
     return stack_frames(frame_features(samples, options), size=options.stack)
 
 

@@ -172,7 +172,7 @@ def _read(bundle: "Bundle", utterances: "Sequence[Utterance]", max_audio_s: floa
     """Reads recordings from all over a manifest until there are enough of them."""
     import numpy as np
 
-    from asr.background import as_heard
+    from asr.background import as_heard, lead_samples
     from asr.features import extract
     from pipelines.speech import load_speech
 
@@ -184,7 +184,7 @@ def _read(bundle: "Bundle", utterances: "Sequence[Utterance]", max_audio_s: floa
         if chosen and num_samples > max_audio_s * SAMPLE_RATE:
             num_samples -= len(samples)
             break
-        samples = as_heard(samples, round(bundle.features.lead_s * SAMPLE_RATE))
+        samples = as_heard(samples, lead_samples(bundle.features.lead_s))
         if bundle.features.sample_rate != SAMPLE_RATE:
             rate = bundle.features.sample_rate
             samples = resample(samples, from_rate=SAMPLE_RATE, to_rate=rate)
