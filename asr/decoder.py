@@ -196,14 +196,15 @@ def lexicon_of(words: tuple[str, ...], vocabulary: Vocabulary) -> Lexicon:
     """Returns the texts that are these words with single spaces between them.
 
     Characters without a space among them can only write one word. Of subwords a word is spelt by
-    the pieces it was trained with, the first of which holds the space.
+    the pieces it was trained with, the first of which holds the space; of sounds, by each of its
+    pronunciations.
 
     Args:
         words: At least one; normalised as the texts the network was trained on.
         vocabulary: What the network's tokens spell.
 
     Raises:
-        VocabularyError: Some words cannot be spelt; all of them are named.
+        VocabularyError: Some words cannot be spelt, or some sound alike; all of them are named.
         MissingExtraError: The tokens are subwords and the extra `subwords` is not installed.
     """
     unknown = [word for word in words if not vocabulary.encodable(word)]
@@ -212,7 +213,12 @@ def lexicon_of(words: tuple[str, ...], vocabulary: Vocabulary) -> Lexicon:
             f"decoding: expected words that the vocabulary's {len(vocabulary) - 1} "
             f"{vocabulary.kind} spell, received {', '.join(map(repr, unknown))}"
         )
-    return Lexicon(map(vocabulary.encode, words), separator=_separator(vocabulary))
+    pronunciations = vocabulary.pronunciations
+    if pronunciations is not None and (pairs := pronunciations.alike(words)):
+        alike = ", ".join(f"{word} like {first}" for first, word in pairs)
+        raise VocabularyError(f"decoding: expected words that sound different, received {alike}")
+    spellings = (spelling for word in words for spelling in vocabulary.spellings(word))
+    return Lexicon(spellings, separator=vocabulary.separator)
 
 
 def _fusion_of(
@@ -223,6 +229,11 @@ def _fusion_of(
 ) -> Fusion | None:
     if language_model is None and not hotwords:
         return None
+    if vocabulary.kind == "sounds":
+        raise DecodingError(
+            "expected a network that writes letters with a language model or hotwords, received "
+            "one that writes sounds, which are read by a list of words"
+        )
     if language_model is not None and not hasattr(language_model, "arrays"):
         raise DecodingError(
             "expected a language model whose arrays the beam search can walk (an ARPA file, or "
@@ -252,9 +263,3 @@ def _fusion_of(
         ),
         hotwords=hotwords,
     )
-
-
-def _separator(vocabulary: Vocabulary) -> list[int] | None:
-    if vocabulary.kind == "subwords":
-        return []
-    return vocabulary.encode(" ") if vocabulary.encodable(" ") else None

@@ -22,7 +22,7 @@ class Character:
     """A character of a word and its stretch of audio.
 
     Attributes:
-        text: One character.
+        text: One character; of a network that writes sounds, one sound.
         start_s: Seconds from the start of the recording.
         end_s: The same.
     """
@@ -212,7 +212,7 @@ def words_of(
     spelt = [
         (character, step)
         for token, step in zip(hypothesis.tokens, hypothesis.frames, strict=True)
-        for character in vocabulary.piece(token)
+        for character in vocabulary.symbols(token)
     ]
     given = None
     if log_probs is not None:
@@ -231,7 +231,7 @@ def words_of(
         _, end_s = span_s(steps[-1], features)
         words.append(
             Word(
-                text="".join(characters),
+                text=vocabulary.word_of(characters),
                 start_s=max(0.0, start_s),
                 end_s=min(end_s, duration_s),
                 probability=None if given is None else word_probability(given, around),

@@ -1,53 +1,65 @@
 """Text ↔ token numbers. Blank is token 0, here and nowhere else decided."""
 
-import base64
-import binascii
 import collections
 import dataclasses
-import json
+import itertools
 import unicodedata
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from asr import files
 from asr.errors import VocabularyError
+from asr.pronunciations import Pronunciations
 from asr.subwords import pieces, processor, train_subwords
+from asr.vocabulary_file import read_table, written
 
 BLANK = "<blank>"
 # Sentencepiece's own sign for a space within a piece (U+2581).
 _SPACE = "▁"
-_KEYS = ("kind", "tokens", "model")
+Kind = Literal["characters", "subwords", "sounds"]
+_PARTS = {"characters": [], "subwords": ["a model"], "sounds": ["pronunciations"]}
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Vocabulary:
     """The tokens a network can write, in the order of its outputs.
 
-    Made by `from_characters`, `learn_characters`, `learn_subwords` or `load`. A broken list of
-    tokens is refused, never repaired: a network trained with one list cannot be read with another.
+    Made by `from_characters`, `learn_characters`, `learn_subwords`, `learn_sounds` or `load`. A
+    broken list of tokens is refused, never repaired: a network trained with one list cannot be read
+    with another.
 
     Attributes:
-        tokens: Blank first; then single code points (`characters`), or sentencepiece's pieces
-            (`subwords`), each once.
+        tokens: Blank first; then single code points (`characters`), sentencepiece's pieces
+            (`subwords`), or the sounds that words are made of and the space between them
+            (`sounds`), each once.
         kind: What the tokens are.
         model: The sentencepiece model that splits text into these pieces, for `subwords` alone.
+        pronunciations: The sounds of each word that can be written, for `sounds` alone.
     """
 
     tokens: tuple[str, ...]
-    kind: Literal["characters", "subwords"] = "characters"
+    kind: Kind = "characters"
     model: bytes | None = dataclasses.field(default=None, repr=False)
+    pronunciations: Pronunciations | None = dataclasses.field(default=None, repr=False)
     _ids: dict[str, int] = dataclasses.field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         _check_tokens(self.tokens)
         if self.kind == "characters":
             _check_characters(self.tokens[1:])
-        if (self.kind == "subwords") != (self.model is not None):
+        parts = {"a model": self.model, "pronunciations": self.pronunciations}
+        given = [name for name, part in parts.items() if part is not None]
+        if given != _PARTS[self.kind]:
+            received = f"with {' and '.join(given)}" if given else f"without {_PARTS[self.kind][0]}"
             raise VocabularyError(
-                "expected a sentencepiece model with subwords and none with characters, "
-                f"received {self.kind} {'without' if self.model is None else 'with'} a model"
+                "expected a sentencepiece model with subwords, pronunciations with sounds and "
+                f"neither with characters, received {self.kind} {received}"
             )
+        if self.pronunciations is not None:
+            silent = sorted(set(self.pronunciations.sounds()) - set(self.tokens[1:]))
+            if silent:
+                raise VocabularyError(f"expected sounds among the tokens alone: {_listed(silent)}")
         object.__setattr__(self, "_ids", dict(zip(self.tokens, range(len(self)), strict=True)))
 
     @classmethod
@@ -93,6 +105,26 @@ class Vocabulary:
         return cls(tokens=(BLANK, *pieces(model)[1:]), kind="subwords", model=model)
 
     @classmethod
+    def learn_sounds(cls, texts: Iterable[str], pronunciations: Pronunciations) -> "Vocabulary":
+        """Returns the vocabulary of the sounds of the texts' words, in code order.
+
+        Args:
+            texts: Normalised texts.
+            pronunciations: How words sound. Those of the texts are kept; the space between words is
+                a token where a text has several.
+
+        Raises:
+            VocabularyError: The dictionary has none of the words.
+        """
+        rows = [text.split() for text in texts]
+        space = " " if any(len(row) > 1 for row in rows) else ""
+        spoken = pronunciations.within(itertools.chain.from_iterable(rows))
+        if not len(spoken):
+            raise VocabularyError("expected pronunciations of at least one word, received none")
+        tokens = (BLANK, *space, *spoken.sounds())
+        return cls(tokens=tokens, kind="sounds", pronunciations=spoken)
+
+    @classmethod
     def from_json(cls, text: str, *, where: str = "vocabulary") -> "Vocabulary":
         """Reads what `to_json` wrote.
 
@@ -105,7 +137,7 @@ class Vocabulary:
                 is repeated, or the blank is not first.
         """
         try:
-            return cls(**_read_table(text))
+            return cls(**read_table(text))
         except VocabularyError as error:
             raise VocabularyError(f"{where}: {error}") from None
 
@@ -141,14 +173,52 @@ class Vocabulary:
         if unknown:
             raise VocabularyError(
                 f"expected a text of the vocabulary's {len(self) - 1} {self.kind}, received "
-                f"unknown characters {describe_characters(unknown)} in {text!r}"
+                f"unknown {self.unit} {describe_characters(unknown)} in {text!r}"
             )
+        if self.pronunciations is not None:
+            return self._pronounced(self.pronunciations.of_word(word)[0] for word in text.split())
         if self.model is None:
             return [self._ids[char] for char in text]
         return self._encode_subwords(text)
 
+    def spellings(self, word: str) -> list[list[int]]:
+        """Returns the token numbers of each way to write one word; of sounds there may be several.
+
+        Raises:
+            VocabularyError: As `encode`.
+        """
+        known = self.pronunciations.of_word(word) if self.pronunciations is not None else ()
+        return [self._pronounced([sounds]) for sounds in known] or [self.encode(word)]
+
+    @property
+    def separator(self) -> list[int] | None:
+        """The tokens between two words: none of subwords; None where there is one word at most."""
+        if self.kind == "subwords":
+            return []
+        return [self._ids[" "]] if " " in self._ids else None
+
+    @property
+    def unit(self) -> str:
+        """What is unknown where a text cannot be spelt: characters, or words."""
+        return "characters" if self.pronunciations is None else "words"
+
+    def preferring(self, words: Iterable[str]) -> "Vocabulary":
+        """Returns the vocabulary that writes these words for others that sound the same."""
+        if self.pronunciations is None:
+            return self
+        return dataclasses.replace(self, pronunciations=self.pronunciations.beginning_with(words))
+
     def unknown_characters(self, text: str) -> collections.Counter[str]:
-        """Returns how often each character occurs in the text that no token spells."""
+        """Returns how often each character occurs in the text that no token spells.
+
+        Of sounds, each word that has no pronunciation.
+        """
+        if self.pronunciations is not None:
+            words = text.split()
+            unknown = collections.Counter(one for one in words if one not in self.pronunciations)
+            if len(words) > 1 and self.separator is None:
+                unknown[" "] = len(words) - 1
+            return unknown
         if self.kind == "characters":
             return collections.Counter(char for char in text if char not in self._ids)
         # The sign for a space stands for a space alone: encoded itself, it would come back as one.
@@ -160,13 +230,26 @@ class Vocabulary:
         """Whether every character of the text can be spelt."""
         return not self.unknown_characters(text)
 
+    def without_unknown(self, text: str) -> str:
+        """Returns what is left of a text without what `unknown_characters` finds in it."""
+        unknown = self.unknown_characters(text)
+        if self.pronunciations is None:
+            return "".join(char for char in text if char not in unknown)
+        known = [word for word in text.split() if word not in unknown]
+        return " ".join(known[:1] if " " in unknown else known)
+
     def decode(self, tokens: Iterable[int]) -> str:
         """Returns the text of token numbers; the inverse of `encode`. Needs no sentencepiece.
+
+        Of words that sound alike it is the first in the dictionary; what sounds like none of them
+        is written as its sounds.
 
         Raises:
             VocabularyError: A number is the blank's, or outside the vocabulary. Blanks and repeats
                 are the decoder's to remove.
         """
+        if self.pronunciations is not None:
+            return self._words(map(self._token, tokens))
         text = "".join(map(self._token, tokens))
         if self.kind == "characters":
             return text
@@ -174,21 +257,27 @@ class Vocabulary:
         return text.replace(_SPACE, " ").removeprefix(" ")
 
     def piece(self, token: int) -> str:
-        """Returns what one token adds to a text: a character, or a subword with its space.
+        """Returns what one token stands for: a character, a subword with its space, or a sound.
 
         Raises:
             VocabularyError: The number is the blank's, or outside the vocabulary.
         """
         text = self._token(token)
-        return text if self.kind == "characters" else text.replace(_SPACE, " ")
+        return text.replace(_SPACE, " ") if self.kind == "subwords" else text
+
+    def symbols(self, token: int) -> Sequence[str]:
+        """Returns the characters of one token, or its sound; raises as `piece`."""
+        piece = self.piece(token)
+        return piece if self.pronunciations is None else (piece,)
+
+    def word_of(self, symbols: Sequence[str]) -> str:
+        """Returns the word that is written by symbols, among them no space."""
+        known = self.pronunciations.word_of(symbols) if self.pronunciations is not None else None
+        return known or "".join(symbols)
 
     def to_json(self) -> str:
         """Returns the vocabulary as a JSON document, one token a line."""
-        lines = ",\n".join(f"    {_quote(token)}" for token in self.tokens)
-        model = ""
-        if self.model is not None:
-            model = f',\n  "model": "{base64.b64encode(self.model).decode("ascii")}"'
-        return f'{{\n  "kind": "{self.kind}",\n  "tokens": [\n{lines}\n  ]{model}\n}}\n'
+        return written(self.kind, self.tokens, self.model, self.pronunciations)
 
     def save(self, path: Path | str) -> None:
         """Writes the vocabulary as JSON, atomically, over what was there."""
@@ -200,6 +289,15 @@ class Vocabulary:
                 f"expected token numbers from 1 to {len(self) - 1} (0 is blank), received {number}"
             )
         return self.tokens[number]
+
+    def _pronounced(self, words: Iterable[Sequence[str]]) -> list[int]:
+        spelt = [[self._ids[sound] for sound in sounds] for sounds in words]
+        between = self.separator or []
+        return [token for word in spelt for token in (*between, *word)][len(between) :]
+
+    def _words(self, pieces: Iterable[str]) -> str:
+        runs = itertools.groupby(pieces, key=str.isspace)
+        return " ".join(self.word_of([*run]) for is_space, run in runs if not is_space)
 
     def _encode_subwords(self, text: str) -> list[int]:
         model = self.model or b""
@@ -213,9 +311,13 @@ class Vocabulary:
 
 
 def describe_characters(counts: collections.Counter[str]) -> str:
-    """Returns characters with their code points and counts, the most frequent first."""
+    """Returns characters with their code points, or words, and counts; the most frequent first."""
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    return ", ".join(f"{char!r} (U+{ord(char):04X}) × {count}" for char, count in ordered)
+    return ", ".join(f"{_named(unknown)} × {count}" for unknown, count in ordered)
+
+
+def _named(unknown: str) -> str:
+    return f"{unknown!r} (U+{ord(unknown):04X})" if len(unknown) == 1 else repr(unknown)
 
 
 def _check_tokens(tokens: Sequence[str]) -> None:
@@ -245,49 +347,3 @@ def _is_broken(token: str) -> bool:
 
 def _listed(tokens: Iterable[str]) -> str:
     return ", ".join(map(repr, tokens))
-
-
-def _quote(token: str) -> str:
-    """Quotes a token; marks and invisible characters escaped, since editors merge or lose them."""
-    plain = token.isprintable() and not any(
-        unicodedata.category(char).startswith("M") for char in token
-    )
-    return json.dumps(token, ensure_ascii=not plain)
-
-
-def _read_table(text: str) -> dict[str, Any]:
-    """Returns the constructor's arguments from a JSON document."""
-    try:
-        table = json.loads(text, object_pairs_hook=_refuse_repeated_keys)
-    except (ValueError, RecursionError) as error:
-        raise VocabularyError(f"expected a JSON document: {error}") from None
-    if not isinstance(table, dict):
-        raise VocabularyError("expected a JSON object")
-    unknown, missing = set(table) - set(_KEYS), {"kind", "tokens"} - set(table)
-    if unknown or missing:
-        names = [f"unknown key {key}" for key in sorted(unknown)]
-        names += [f"missing key {key}" for key in sorted(missing)]
-        raise VocabularyError(f"{', '.join(names)}; the keys are {', '.join(_KEYS)}")
-    if table["kind"] not in ("characters", "subwords"):
-        raise VocabularyError(f"expected kind characters or subwords, received {table['kind']!r}")
-    tokens = table["tokens"]
-    if not isinstance(tokens, list) or not all(isinstance(token, str) for token in tokens):
-        raise VocabularyError("expected tokens to be a list of strings")
-    model = _read_model(table["model"]) if "model" in table else None
-    return {"kind": table["kind"], "tokens": tuple(tokens), "model": model}
-
-
-def _read_model(value: object) -> bytes:
-    if not isinstance(value, str):
-        raise VocabularyError("expected model to be base64 text")
-    try:
-        return base64.b64decode(value, validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise VocabularyError(f"expected model to be base64 text: {error}") from None
-
-
-def _refuse_repeated_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    repeated = [key for key, count in collections.Counter(k for k, _ in pairs).items() if count > 1]
-    if repeated:
-        raise VocabularyError(f"expected every key once, repeated: {', '.join(repeated)}")
-    return dict(pairs)

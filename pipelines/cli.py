@@ -25,6 +25,7 @@ PROGRAMS = {
     "transcribe": ("pipelines.transcribe", "turn recordings into text"),
     "serve": ("pipelines.serve", "answer requests for transcripts over HTTP"),
     "say": ("pipelines.say", "make recordings of texts by synthetic voices"),
+    "pronounce": ("pipelines.pronounce", "make a dictionary of how words sound"),
     "align": ("pipelines.align", "say when each word of a known text is said"),
     "cut": ("pipelines.cut", "cut recordings with texts into short utterances"),
     "inspect": ("pipelines.inspection", "draw what a network's gates do during a recording"),

@@ -15,9 +15,10 @@ from asr.manifest import Utterance
 from asr.text import TextOptions, normalise_text
 from asr.validation import feasible
 from asr.vocabulary import Vocabulary
+from pipelines.alphabet import learn_vocabulary
 from pipelines.feature_store import FeatureStore
 from pipelines.progress import Progress
-from pipelines.recipe import Recipe, VocabularyOptions
+from pipelines.recipe import Recipe
 
 Lengths = Mapping[tuple[str, float], int]
 """num_frames by utterance id and speed."""
@@ -65,8 +66,8 @@ class Corpus:
         vocabulary: Spells every text of `train` and `dev`.
         num_frames: Frames of every utterance at every speed it is long enough for.
         frame_s: Seconds from one frame to the next.
-        exclusions: What was left out, each with its reason; and dev utterances with characters
-            the vocabulary lacks, which are kept, since leaving them out would flatter the WER.
+        exclusions: What was left out, each with its reason; and dev utterances with characters or
+            words the vocabulary lacks, which are kept: without them the WER would be flattered.
     """
 
     train: tuple[Example, ...]
@@ -123,6 +124,7 @@ def load_corpus(
     Raises:
         ManifestError: A manifest cannot be read, or an id stands for two utterances.
         TrainingError: Nothing usable is left on one of the sides.
+        VocabularyError: The recipe's vocabulary cannot be had of these texts.
     """
     train = _read_side(recipe.data.train, recipe.text)
     dev = _read_side(recipe.data.dev, recipe.text)
@@ -131,7 +133,8 @@ def load_corpus(
     train = _within(train, recipe, exclusions)
     _refuse_empty({"train": train, "dev": dev}, exclusions)
     if vocabulary is None:
-        vocabulary = learn_vocabulary((item.text or "" for item in train), recipe.vocabulary)
+        texts, dev_texts = ([item.text or "" for item in side] for side in (train, dev))
+        vocabulary = learn_vocabulary(recipe, texts, dev_texts)
     lengths: dict[tuple[str, float], int] = {}
     sides = {}
     for side, utterances, speeds in (
@@ -160,15 +163,6 @@ def load_corpus(
         frame_s=_frame_s(recipe),
         exclusions=tuple(exclusions),
     )
-
-
-def learn_vocabulary(texts: Iterable[str], options: VocabularyOptions) -> Vocabulary:
-    """Returns the vocabulary a recipe asks for, learnt from normalised texts where it must be."""
-    if options.kind == "subwords":
-        return Vocabulary.learn_subwords(texts, size=options.size)
-    if options.characters is not None:
-        return Vocabulary.from_characters(options.characters)
-    return Vocabulary.learn_characters(texts)
 
 
 def _read_side(paths: Sequence[str], text: TextOptions) -> list[Utterance]:
@@ -227,11 +221,13 @@ def _spell(
         unknown = vocabulary.unknown_characters(text)
         if unknown:
             fate = "left out" if side == "train" else "kept, their errors count"
-            reason = f"characters outside the vocabulary, {fate}: {' '.join(sorted(unknown))}"
+            reason = (
+                f"{vocabulary.unit} outside the vocabulary, {fate}: {' '.join(sorted(unknown))}"
+            )
             exclusions.append(Exclusion(id=item.id, side=side, reason=reason))
             if side == "train":
                 continue
-            text = "".join(character for character in text if character not in unknown)
+            text = vocabulary.without_unknown(text)
         examples.append(Example(utterance=item, labels=tuple(vocabulary.encode(text))))
     return examples
 

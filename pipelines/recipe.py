@@ -54,16 +54,23 @@ class VocabularyOptions:
     """What the network spells with.
 
     Attributes:
-        kind: "characters", or "subwords" learnt by sentencepiece (extra `subwords`).
+        kind: "characters", "subwords" learnt by sentencepiece (extra `subwords`), or "sounds", for
+            a closed list of words: a network then need not learn how its language spells.
         characters: The alphabet, in order; learnt from the training texts if left out.
         size: Number of subwords.
+        pronunciations: Of sounds, the dictionary that says how words sound, such as `asr pronounce`
+            makes; training texts with other words are left out.
     """
 
-    kind: Literal["characters", "subwords"] = "characters"
+    kind: Literal["characters", "subwords", "sounds"] = "characters"
     characters: str | None = None
     size: int = 256
+    pronunciations: str | None = None
 
     def __post_init__(self) -> None:
+        is_given = self.pronunciations is not None
+        expected = 'pronunciations with kind "sounds", and only then'
+        require(is_given == (self.kind == "sounds"), expected, self.pronunciations)
         require(self.size >= 2, "size of at least 2", self.size)
 
 
@@ -211,8 +218,8 @@ class TrainingOptions:
         clip_norm: Most the gradients' joint norm may be.
         average: Momentum of the running average of weights that is evaluated and kept; 0 for none.
         mmi_share: Share of the loss that is the MMI criterion's (`models.denominator`), for a
-            network that has learnt to read by CTC alone, writes characters, and is decoded with a
-            language model or a list of words; 0 for CTC alone.
+            network that has learnt to read by CTC alone, writes characters or sounds, and is
+            decoded with a language model or a list of words; 0 for CTC alone.
         checkpoint_interval_s: Seconds between checkpoints within an epoch.
     """
 

@@ -138,13 +138,14 @@ def _apply(tables: dict[str, Any], setting: str) -> None:
 
 def _anchor(tables: dict[str, Any], root: Path) -> None:
     """Makes relative paths absolute, so that the recipe kept with a run means the same anywhere."""
-    augment = tables.get("augment")
     for name, key in (("data", "train"), ("data", "dev"), ("language_model", "texts")):
         table = tables.get(name)
         if isinstance(table, dict) and isinstance(table.get(key), list):
             table[key] = [_absolute(item, root) for item in table[key]]
-    if isinstance(augment, dict) and isinstance(augment.get("noise"), str):
-        augment["noise"] = _absolute(augment["noise"], root)
+    for name, key in (("augment", "noise"), ("vocabulary", "pronunciations")):
+        table = tables.get(name)
+        if isinstance(table, dict) and isinstance(table.get(key), str):
+            table[key] = _absolute(table[key], root)
 
 
 def _absolute(item: object, root: Path) -> object:

@@ -7,6 +7,7 @@ makes many speakers cheap, and one millisecond gives about two seconds of speech
 
 import ctypes
 import functools
+import re
 import shutil
 import tempfile
 import threading
@@ -54,6 +55,7 @@ _OUTPUT_SYNCHRONOUS = 2
 _DO_NOT_EXIT = 0x8000
 _CHARS_UTF8 = 1
 _POSITION_CHARACTER = 1
+_IPA = 2
 _RATE, _VOLUME, _PITCH, _RANGE = 1, 2, 3, 4
 
 # At 100, the usual volume, loud voices reach the library's gain control, whose state outlives the
@@ -123,6 +125,24 @@ def synthesise(
     return resample(native, from_rate=round(native_rate / voice.tract), to_rate=sample_rate)
 
 
+def phonemes(text: str, language: str) -> list[str]:
+    """Returns how a text is pronounced, sound by sound.
+
+    Args:
+        text: Words of the language.
+        language: As espeak-ng calls it, such as `en-us`, `de` or `pt-br`.
+
+    Returns:
+        Signs of the International Phonetic Alphabet, with those of stress and length; each is what
+        espeak-ng takes for one sound, like `ˈaɪ` or `ɔːɹ`.
+
+    Raises:
+        OptionsError: It does not know the language.
+        MissingExtraError: As `synthesise`.
+    """
+    return _engine().phonemes(text, language)
+
+
 def require_espeak() -> None:
     """Makes sure that espeak-ng can speak.
 
@@ -151,6 +171,10 @@ class _Engine:
             *(ctypes.c_char_p, ctypes.c_size_t, ctypes.c_uint, ctypes.c_int, ctypes.c_uint),
             *(ctypes.c_uint, ctypes.c_void_p, ctypes.c_void_p),
         ]
+        library.espeak_TextToPhonemes.restype = ctypes.c_char_p
+        library.espeak_TextToPhonemes.argtypes = [
+            *(ctypes.POINTER(ctypes.c_char_p), ctypes.c_int, ctypes.c_int)
+        ]
         self.sample_rate = library.espeak_Initialize(
             _OUTPUT_SYNCHRONOUS, 0, folder.encode(), _DO_NOT_EXIT
         )
@@ -171,11 +195,32 @@ class _Engine:
         require(status == 0 and samples.size > 0, "a text espeak-ng can speak", text)
         return samples.astype(np.float32) / np.float32(32768), self.sample_rate
 
+    def phonemes(self, text: str, language: str) -> list[str]:
+        """Returns the sounds of a text."""
+        pointer = ctypes.c_char_p(text.encode())
+        clauses = []
+        with self._lock:
+            self._choose(language)
+            while pointer.value is not None:  # moved on, a clause at a time
+                clauses.append(
+                    self._library.espeak_TextToPhonemes(
+                        ctypes.byref(pointer), _CHARS_UTF8, _IPA | ord("_") << 8
+                    )
+                )
+        said = " ".join((clause or b"").decode() for clause in clauses)
+        return said.replace("_", " ").split()
+
+    def _choose(self, name: str) -> None:
+        """Makes a language, or a voice of one, the one that is spoken."""
+        dictionary = f"{re.split('[-+]', name)[0]}_dict"
+        known = (self._source / dictionary).is_file()
+        if known and not (self._data / dictionary).exists():
+            shutil.copy(self._source / dictionary, self._data)
+        status = self._library.espeak_SetVoiceByName(name.encode()) if known else -1
+        require(status == 0, "a language or voice espeak-ng has", name)
+
     def _set_voice(self, voice: Voice) -> None:
-        if voice.accent in TONGUES and not (self._data / f"{voice.accent}_dict").exists():
-            shutil.copy(self._source / f"{voice.accent}_dict", self._data)
-        status = self._library.espeak_SetVoiceByName(f"{voice.accent}+{voice.timbre}".encode())
-        require(status == 0, "a voice espeak-ng has", f"{voice.accent}+{voice.timbre}")
+        self._choose(f"{voice.accent}+{voice.timbre}")
         for parameter, value in (
             (_RATE, round(voice.rate * voice.tract)),
             (_VOLUME, _STEADY_VOLUME),

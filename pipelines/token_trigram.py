@@ -33,7 +33,7 @@ def token_trigram(
     if vocab_size > MAX_TOKENS:
         raise TrainingError(
             f"[training] mmi_share: expected an alphabet of at most {MAX_TOKENS} tokens, received "
-            f"{vocab_size}; it is for characters, and 0 trains any alphabet"
+            f"{vocab_size}; it is for characters or sounds, and 0 trains any alphabet"
         )
     with Corpus() as corpus:
         for labels in texts:

@@ -2,7 +2,7 @@
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,9 @@ from asr.options import from_table, require
 from asr.text import normalise_text
 from asr.vocabulary import Vocabulary
 from models.bilstm import BiLSTMOptions
+from pipelines.alphabet import base_vocabulary, learn_vocabulary
 from pipelines.average_speech import with_average_speech
-from pipelines.corpus import Corpus, learn_vocabulary, load_corpus
+from pipelines.corpus import Corpus, load_corpus
 from pipelines.estimated_lm import check_texts, estimate_lm
 from pipelines.export import can_export, export
 from pipelines.feature_store import FeatureStore
@@ -190,24 +191,26 @@ def _inherit(
         text=bundle.text,
         model=replace(network, dropout=recipe.model.dropout),
     )
-    texts = [normalise_text(item.text or "", recipe.text) for item in _utterances(recipe)]
-    missing = sorted(bundle.vocabulary.unknown_characters("".join(texts)))
-    if missing:
-        log.line(
-            f"beginning from {bundle.name}; its alphabet lacks {' '.join(missing)}, so the output "
-            f"layer is replaced"
-        )
-        return recipe, learn_vocabulary(texts, recipe.vocabulary), []
+    texts, dev_texts = (_texts(recipe, side) for side in (recipe.data.train, recipe.data.dev))
+    vocabulary, lacking = base_vocabulary(bundle.vocabulary, recipe, texts, dev_texts)
+    if vocabulary is None:
+        log.line(f"beginning from {bundle.name}; {lacking}, so the output layer is replaced")
+        return recipe, learn_vocabulary(recipe, texts, dev_texts), []
     language_model = bundle.language_model_file
     # A list of words, unlike a language model, would forbid what is to be learnt.
     can_keep = bundle.decoding.method == "beam" and not bundle.decoding.words
     if language_model is None or not can_keep or recipe.decoding != DecodingOptions():
         log.line(f"beginning from {bundle.name}, with its alphabet")
-        return recipe, bundle.vocabulary, []
+        return recipe, vocabulary, []
     log.line(f"beginning from {bundle.name}, with its alphabet and language model")
     recipe = replace(recipe, decoding=bundle.decoding, confidence=bundle.confidence)
     files = [file for file in (language_model, bundle.rescorer_file) if file is not None]
-    return recipe, bundle.vocabulary, files
+    return recipe, vocabulary, files
+
+
+def _texts(recipe: Recipe, manifests: Iterable[str]) -> list[str]:
+    utterances = (item for path in manifests for item in read_utterances(Path(path)))
+    return [normalise_text(item.text or "", recipe.text) for item in utterances]
 
 
 def _utterances(recipe: Recipe) -> Iterator[Utterance]:

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asr.errors import MissingExtraError, VocabularyError
+from asr.pronunciations import Pronunciations
 from asr.text import TextOptions, normalise_text
 from asr.vocabulary import BLANK, Vocabulary, describe_characters
 
@@ -235,3 +236,82 @@ def test_pieces_of_subwords_bring_their_spaces(subwords: Vocabulary) -> None:
 def test_there_is_no_piece_of_blank_nor_of_what_is_no_token(token: int) -> None:
     with pytest.raises(VocabularyError, match=f"received {token}$"):
         Vocabulary.from_characters("a é").piece(token)
+
+
+SPOKEN = Pronunciations.of(
+    {"four": [["f", "ɔ", "ɹ"], ["f", "oʊ"]], "five": [["f", "aɪ", "v"]], "for": [["f", "ɔ", "ɹ"]]}
+)
+
+
+@pytest.fixture
+def sounds() -> Vocabulary:
+    return Vocabulary.learn_sounds(["four five", "for"], SPOKEN)
+
+
+def test_sounds_write_words(sounds: Vocabulary) -> None:
+    assert sounds.tokens == (BLANK, " ", "aɪ", "f", "oʊ", "v", "ɔ", "ɹ")
+    assert sounds.encode("five four") == [3, 2, 5, 1, 3, 6, 7]
+    assert sounds.decode([3, 2, 5, 1, 3, 6, 7]) == "five four"
+    assert sounds.decode([1, 3, 4, 1]) == "four"
+    assert sounds.decode([3, 4, 5]) == "foʊv"
+    assert sounds.spellings("four") == [[3, 6, 7], [3, 4]]
+    assert (sounds.separator, sounds.unit, sounds.piece(2)) == ([1], "words", "aɪ")
+    assert (sounds.symbols(2), sounds.word_of(["f", "oʊ"])) == (("aɪ",), "four")
+
+
+def test_of_words_that_sound_alike_the_preferred_is_written(sounds: Vocabulary) -> None:
+    assert sounds.decode(sounds.encode("for")) == "four"
+    assert sounds.preferring(["for"]).decode(sounds.encode("four")) == "for"
+    letters = Vocabulary.from_characters("for")
+    assert letters.preferring(["for"]) is letters
+
+
+def test_sounds_of_single_words_need_no_space() -> None:
+    vocabulary = Vocabulary.learn_sounds(["five", "four"], SPOKEN)
+    assert " " not in vocabulary.tokens
+    assert vocabulary.separator is None
+    assert vocabulary.unknown_characters("five four") == {" ": 1}
+    assert vocabulary.without_unknown("five four") == "five"
+
+
+def test_words_without_a_pronunciation_are_counted_and_named(sounds: Vocabulary) -> None:
+    assert sounds.unknown_characters("six five six") == {"six": 2}
+    assert sounds.without_unknown("six five six") == "five"
+    assert not sounds.encodable("six")
+    with pytest.raises(VocabularyError, match="unknown words 'six' × 2 in 'six five six'"):
+        sounds.encode("six five six")
+    with pytest.raises(VocabularyError, match="at least one word"):
+        Vocabulary.learn_sounds(["six"], SPOKEN)
+
+
+def test_sounds_come_back_as_they_were_written(sounds: Vocabulary, tmp_path: Path) -> None:
+    for vocabulary in (sounds, sounds.preferring(["for"])):
+        vocabulary.save(tmp_path / "vocabulary.json")
+        assert Vocabulary.load(tmp_path / "vocabulary.json") == vocabulary
+    assert '"four": ["f ɔ ɹ", "f oʊ"]' in sounds.to_json()
+
+
+@given(st.lists(st.sampled_from(["four", "five", "nine"]), max_size=6))
+def test_texts_of_words_that_sound_different_round_trip(words: list[str]) -> None:
+    spoken = SPOKEN.within(["four", "five"]) | Pronunciations.of({"nine": [["n", "aɪ", "n"]]})
+    vocabulary = Vocabulary.learn_sounds(["four five nine"], spoken)
+    text = " ".join(words)
+    assert vocabulary.decode(vocabulary.encode(text)) == text
+
+
+@pytest.mark.parametrize(
+    ("kind", "extra", "reason"),
+    [
+        ("sounds", {}, "sounds without pronunciations"),
+        ("characters", {"pronunciations": {"a": ["x"]}}, "characters with pronunciations"),
+        ("sounds", {"pronunciations": {"a": ["y"]}}, "among the tokens alone: 'y'"),
+        ("sounds", {"pronunciations": []}, "to be a JSON object"),
+        ("sounds", {"pronunciations": {"a": "x"}}, "list of pronunciations of 'a'"),
+        ("sounds", {"pronunciations": {"a": [" "]}}, "expected sounds of 'a'"),
+    ],
+    ids=["none", "kind", "token", "list", "text", "silent"],
+)
+def test_broken_pronunciations_are_refused(kind: str, extra: dict[str, Any], reason: str) -> None:
+    table = {"kind": kind, "tokens": [BLANK, "x"], **extra}
+    with pytest.raises(VocabularyError, match=reason):
+        Vocabulary.from_json(json.dumps(table))
