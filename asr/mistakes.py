@@ -185,7 +185,8 @@ def unknown_characters(
 ) -> dict[str, tuple[str, ...]]:
     """Returns the characters of references that a vocabulary has no token for, with their ids.
 
-    A model can never write them: each is an error before any audio is heard.
+    A model can never write them: each is an error before any audio is heard. Of sounds, they are
+    words without a pronunciation.
     """
     found: dict[str, list[str]] = collections.defaultdict(list)
     for row in rows:

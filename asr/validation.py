@@ -12,7 +12,7 @@ from asr.errors import AudioError
 from asr.interchange import scan_utterances
 from asr.manifest import Fault, Utterance
 from asr.text import TextOptions, normalise_text
-from asr.vocabulary import Vocabulary, describe_characters
+from asr.vocabulary import Vocabulary, describe_character, describe_characters
 
 if typing.TYPE_CHECKING:
     from asr.features import FeatureOptions
@@ -33,6 +33,7 @@ Kind = Literal[
     "missing channel",
     "empty text",
     "unknown characters",
+    "unknown words",
     "infeasible for CTC",
     "damaged text",
     "contradiction",
@@ -76,7 +77,8 @@ class ValidationReport:
         usable: Those without a problem, in order.
         total_s: Length of `utterances` in seconds, by the audio where it was read.
         usable_s: Length of `usable` in seconds.
-        unknown: Character → ids of the utterances that hold it but no token for it.
+        unknown: Character → ids of the utterances that hold it but no token for it; of sounds, each
+            word without a pronunciation.
     """
 
     path: Path
@@ -100,7 +102,7 @@ class ValidationReport:
         for char, ids in sorted(self.unknown.items(), key=lambda item: (-len(item[1]), item[0])):
             more = f" and {len(ids) - 5} more" if len(ids) > 5 else ""
             lines.append(
-                f"{char!r} (U+{ord(char):04X}) has no token, in {len(ids)} of "
+                f"{describe_character(char)} has no token, in {len(ids)} of "
                 f"{len(self.utterances)} utterances: {', '.join(ids[:5])}{more}"
             )
         share = f" ({100 * self.usable_s / self.total_s:.1f} %)" if self.total_s else ""
@@ -317,9 +319,9 @@ def _text_findings(spoken: str, vocabulary: Vocabulary | None) -> list[Finding]:
     if "\ufffd" in spoken:
         message = f"U+FFFD marks what was decoded wrongly before it came here: {spoken!r}"
         findings.append(("damaged text", message))
-    unknown = vocabulary.unknown_characters(spoken) if vocabulary else None
-    if unknown:
-        findings.append(("unknown characters", describe_characters(unknown)))
+    if vocabulary and (unknown := vocabulary.unknown_characters(spoken)):
+        kind: Kind = "unknown words" if vocabulary.unit == "words" else "unknown characters"
+        findings.append((kind, describe_characters(unknown)))
     return findings
 
 

@@ -313,10 +313,11 @@ class Vocabulary:
 def describe_characters(counts: collections.Counter[str]) -> str:
     """Returns characters with their code points, or words, and counts; the most frequent first."""
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    return ", ".join(f"{_named(unknown)} × {count}" for unknown, count in ordered)
+    return ", ".join(f"{describe_character(unknown)} × {count}" for unknown, count in ordered)
 
 
-def _named(unknown: str) -> str:
+def describe_character(unknown: str) -> str:
+    """Returns a character with its code point, or a word."""
     return f"{unknown!r} (U+{ord(unknown):04X})" if len(unknown) == 1 else repr(unknown)
 
 

@@ -273,6 +273,9 @@ class Recipe:
         expected = f"[features] sample_rate {SAMPLE_RATE}, at which every recording is read"
         require(rate == SAMPLE_RATE, expected, rate)
         if self.language_model.texts:
+            writes = self.vocabulary.kind
+            expected = "[vocabulary] kind of letters with a [language_model], which reads them"
+            require(writes != "sounds", expected, writes)
             asked = self.decoding.method == "beam" and not self.decoding.words
             expected = '[decoding] method "beam" without words, which alone asks [language_model]'
             require(asked, expected, self.decoding.method)

@@ -24,6 +24,7 @@ from asr.decoding import (
 )
 from asr.errors import DecodingError, OptionsError, VocabularyError
 from asr.options import from_table, to_table
+from asr.pronunciations import Pronunciations
 from asr.vocabulary import Vocabulary
 
 Floats = npt.NDArray[np.float64]
@@ -236,6 +237,61 @@ def test_subwords_follow_one_another() -> None:
         assert vocabulary.decode(decoder(np.log(probs)).tokens) == text
         last = np.log(probs[:-4])  # a word or piece is missing at the end
         assert set(vocabulary.decode(decoder(last).tokens).split()) <= set(words)
+
+
+SOUNDS = Vocabulary.learn_sounds(
+    ["two too six"],
+    Pronunciations.of(
+        {"too": [["t", "u"]], "two": [["t", "u"], ["t", "o"]], "six": [["s", "i", "k", "s"]]}
+    ),
+)
+
+
+def sounding(path: str) -> Floats:
+    """Log-probabilities whose best path is the one given, with a blank at each `_`."""
+    tokens = [0 if char == "_" else SOUNDS.tokens.index(char) for char in path]
+    probs = np.full((len(path), len(SOUNDS)), 0.02)
+    probs[np.arange(len(path)), tokens] = 1 - 0.02 * (len(SOUNDS) - 1)
+    log_probs: Floats = np.log(probs)
+    return log_probs
+
+
+@pytest.mark.parametrize(
+    ("heard", "words"),
+    [
+        ("tu", "two"),
+        ("t_o", "two"),  # by its other pronunciation
+        ("tu siks", "two six"),
+        ("to_su", "two"),
+        ("_iks", "six"),
+    ],
+)
+def test_a_word_is_heard_by_any_of_its_pronunciations(heard: str, words: str) -> None:
+    options = DecodingOptions(method="beam", words=("two", "six"))
+    decoder = Decoder(options, SOUNDS)
+    assert SOUNDS.preferring(options.words).decode(decoder(sounding(heard)).tokens) == words
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_sounds_equal_the_enumeration_of_all_pronunciations(seed: int) -> None:
+    vocabulary = Vocabulary.learn_sounds(
+        ["a b"], Pronunciations.of({"a": [["x"], ["x", "y"]], "b": [["y"]]})
+    )
+    words = [tuple(one) for word in ("a", "b") for one in vocabulary.spellings(word)]
+    assert words == [(A,), (A, B), (B,)]
+    check_against_enumeration(random_log_probs(5, 4, seed), words, (SPACE,))
+
+
+def test_words_that_sound_alike_are_all_named() -> None:
+    options = DecodingOptions(method="beam", words=("two", "six", "too"))
+    with pytest.raises(VocabularyError, match=r"sound different, received too like two$"):
+        Decoder(options, SOUNDS)
+
+
+def test_what_reads_letters_is_refused_with_sounds() -> None:
+    options = DecodingOptions(method="beam")
+    with pytest.raises(DecodingError, match="received one that writes sounds"):
+        Decoder(options, SOUNDS, hotwords={"two": 1.0})
 
 
 def test_words_that_cannot_be_spelt_are_all_named() -> None:

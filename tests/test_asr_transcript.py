@@ -10,12 +10,17 @@ from hypothesis import strategies as st
 
 from asr.decoding import Hypothesis
 from asr.features import FeatureOptions, num_frames, num_steps, step_s
+from asr.pronunciations import Pronunciations
 from asr.transcript import Transcript, Word, words_of
 from asr.vocabulary import BLANK, Vocabulary
 
 LETTERS = Vocabulary.from_characters(" abc'")
 PIECES = Vocabulary(
     tokens=(BLANK, "▁", "▁ca", "t", "s", "▁a", "▁b▁c"), kind="subwords", model=b"unused"
+)
+
+SOUNDS = Vocabulary.learn_sounds(
+    ["tea at"], Pronunciations.of({"tea": [["t", "iː"]], "at": [["æ", "t"], ["ət"]]})
 )
 
 
@@ -35,7 +40,7 @@ def heard(draw: st.DrawFn) -> tuple[Hypothesis, Vocabulary, FeatureOptions, int]
     num_samples = draw(st.integers(1, 5_000))
     steps = num_steps(num_frames(num_samples, options), options)
     frames = sorted(draw(st.sets(st.integers(0, steps - 1), max_size=12)))
-    vocabulary = draw(st.sampled_from([LETTERS, PIECES]))
+    vocabulary = draw(st.sampled_from([LETTERS, PIECES, SOUNDS]))
     tokens = [draw(st.integers(1, len(vocabulary) - 1)) for _ in frames]
     return hypothesis_of(tokens, frames), vocabulary, options, num_samples
 
@@ -50,10 +55,20 @@ def test_words_are_the_text_and_their_times_lie_in_order_inside_the_audio(
     assert [word.text for word in words] == vocabulary.decode(hypothesis.tokens).split()
     starts, ends = [word.start_s for word in words], [word.end_s for word in words]
     assert (starts, ends) == (sorted(starts), sorted(ends))
-    if vocabulary is LETTERS:  # each letter has a step of its own; rounding is all that is left
+    if (
+        vocabulary is not PIECES
+    ):  # each letter or sound has a step of its own; rounding is all that is left
         assert all(end <= start + 1e-9 for end, start in zip(ends[:-1], starts[1:], strict=True))
     assert all(word.start_s < word.end_s for word in words)
     assert all(0 <= time <= duration_s for time in starts + ends)
+
+
+def test_a_words_sounds_have_their_times() -> None:
+    hypothesis = hypothesis_of(SOUNDS.encode("tea at"), [1, 4, 6, 8, 9])
+    tea, at = words_of(hypothesis, SOUNDS, features=FeatureOptions(), duration_s=0.2)
+    assert (tea.text, at.text) == ("tea", "at")
+    assert [one.text for one in tea.characters] == ["t", "iː"]
+    assert [one.start_s for one in at.characters] == pytest.approx([0.075, 0.085])
 
 
 def test_times_are_those_of_the_steps() -> None:

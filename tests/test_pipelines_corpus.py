@@ -120,6 +120,37 @@ def test_dev_texts_that_cannot_be_spelt_are_kept_and_told(load: Load) -> None:
     assert exclusion.reason == "characters outside the vocabulary, kept, their errors count: ß"
 
 
+def sounds(folder: Path, text: str) -> dict[str, Any]:
+    (folder / "sounds.tsv").write_text(text)
+    return {"vocabulary": {"kind": "sounds", "pronunciations": str(folder / "sounds.tsv")}}
+
+
+def test_words_are_spelt_by_their_sounds(load: Load, tmp_path: Path) -> None:
+    tables = sounds(tmp_path, "ab\tx y\nba\ty z\nc\tz\nunsaid\tw\n")
+    corpus = load([row("a", "Ab, ba"), row("b", "ab")], [row("d", "c")], **tables)
+    assert corpus.vocabulary.tokens == ("<blank>", " ", "x", "y", "z")
+    assert [item.labels for item in (*corpus.train, *corpus.dev)] == [(2, 3, 1, 3, 4), (2, 3), (4,)]
+    assert corpus.exclusions == ()
+
+
+def test_of_words_that_sound_alike_the_decodings_is_written(load: Load, tmp_path: Path) -> None:
+    tables = sounds(tmp_path, "ab\tx y\nba\tx y\n")
+    for decoding, written in (({}, "ab"), ({"method": "beam", "words": ["ba"]}, "ba")):
+        corpus = load([row("a", "ab")], [row("b", "ba")], decoding=decoding, **tables)
+        assert corpus.vocabulary.decode(corpus.vocabulary.encode("ab")) == written
+
+
+def test_training_words_without_a_pronunciation_are_told(load: Load, tmp_path: Path) -> None:
+    tables = sounds(tmp_path, "ab\tx y\n")
+    corpus = load([row("a", "ab"), row("b", "ab ba")], [row("d", "ba ab")], **tables)
+    assert ids(corpus) == (["a"], ["d"])
+    assert (corpus.dev[0].text, corpus.dev[0].labels) == ("ba ab", (2, 3))
+    assert [one.reason for one in corpus.exclusions] == [
+        "words outside the vocabulary, left out: ba",
+        "words outside the vocabulary, kept, their errors count: ba",
+    ]
+
+
 def test_an_empty_text_is_left_out_of_training_and_kept_in_dev(load: Load) -> None:
     corpus = load([row("a", "a"), row("b", ""), row("c", "…")], [row("d", ""), row("e", "a")])
     assert ids(corpus) == (["a"], ["d", "e"])

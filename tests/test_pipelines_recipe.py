@@ -166,6 +166,7 @@ def test_a_value_in_the_place_of_a_table_is_refused(table: str) -> None:
         ("data", "min_duration_s", 40.0),
         ("features", "sample_rate", 8000),  # all recordings are read at 16 kHz
         ("vocabulary", "size", 1),
+        ("vocabulary", "pronunciations", "sounds.tsv"),  # of letters
         ("language_model", "bits", 3),
         ("language_model", "order", 9),
         ("model", "dropout", 1.0),
@@ -213,6 +214,16 @@ def test_what_is_out_of_range_is_refused(table: str, key: str, value: object) ->
     assert key in message
 
 
+def test_sounds_need_a_dictionary_and_no_language_model() -> None:
+    tables: dict[str, Any] = {"data": dict(DATA), "vocabulary": {"kind": "sounds"}}
+    assert "pronunciations with kind" in problem(tables)
+    tables["vocabulary"]["pronunciations"] = "sounds.tsv"
+    tables["decoding"] = {"method": "beam"}
+    read_recipe(tables, where="r.toml")
+    message = problem(tables | {"language_model": {"texts": ["a.txt"]}})
+    assert "kind of letters with a [language_model]" in message
+
+
 @pytest.mark.parametrize("cell", CELLS)
 def test_a_recipe_may_name_any_cell(cell: str) -> None:
     tables: Any = {"data": DATA, "model": {"cell": cell, "bidirectional": False}}
@@ -227,6 +238,10 @@ def test_an_unknown_cell_is_answered_with_the_known_ones() -> None:
 
 def test_relative_paths_start_at_the_recipe(tmp_path: Path) -> None:
     path = tmp_path / "r.toml"
+    sounds = '[vocabulary]\nkind = "sounds"\npronunciations = "sounds.tsv"\n'
+    path.write_text(SMALLEST + '[augment]\nnoise = "noises"\n' + sounds)
+    recipe = load_recipe(path)
+    assert recipe.vocabulary.pronunciations == str(tmp_path / "sounds.tsv")
     path.write_text(SMALLEST + '[augment]\nnoise = "noises"\n' + LANGUAGE_MODEL)
     recipe = load_recipe(path)
     assert recipe.data.train == (str(tmp_path / "train.jsonl"),)

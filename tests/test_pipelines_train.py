@@ -692,6 +692,35 @@ def test_a_new_alphabet_replaces_the_output_layer_alone(trained: Trained, tmp_pa
     assert not any(np.array_equal(kernel[:, 3], old_kernel[:, old]) for old in range(4))
 
 
+def sounding(folder: Path, lines: str) -> dict[str, Any]:
+    path = folder / f"{len(list(folder.iterdir()))}.tsv"
+    path.write_text(lines)
+    return {"vocabulary": {"kind": "sounds", "pronunciations": str(path)}}
+
+
+def test_letters_give_way_to_sounds_and_sounds_are_kept(trained: Trained, tmp_path: Path) -> None:
+    speech = make_corpus(tmp_path / "speech", "a", num_train=8, num_dev=2)
+    words = "a\tb\naa\tb b\naaa\tb b b\n"
+    tables = sounding(tmp_path, words) | {"training": {"epochs": 1}}
+    start(speech, tmp_path / "first", base=trained.run, **tables)
+    first = open_bundle(tmp_path / "first").vocabulary
+    assert (first.kind, first.tokens) == ("sounds", ("<blank>", " ", "b"))
+
+    more = sounding(tmp_path, "aa\tb\n") | {
+        "decoding": {"method": "beam", "words": ["aa", "aaa"]},
+    }
+    kept = beginning(speech, tmp_path / "second", tmp_path / "first", **more).corpus.vocabulary
+    assert kept.tokens == first.tokens
+    assert kept.decode(kept.encode("a")) == "aa"  # which the decoding's words have, unlike a
+    assert kept.spellings("aaa") == [[2, 2, 2]]
+
+    other = sounding(tmp_path, words.replace("b", "a"))
+    anew = beginning(speech, tmp_path / "third", tmp_path / "first", **other)
+    assert anew.corpus.vocabulary.tokens == ("<blank>", " ", "a")
+    again = beginning(speech, tmp_path / "fourth", tmp_path / "first").corpus.vocabulary
+    assert again == first
+
+
 def test_begun_from_a_model_and_stopped_it_goes_on_from_it(
     trained: Trained, tmp_path: Path
 ) -> None:

@@ -8,6 +8,7 @@ import pytest
 import soundfile
 
 from asr.errors import AsrError
+from asr.pronunciations import Pronunciations
 from asr.vocabulary import Vocabulary
 from pipelines.validate import add_arguments, run
 
@@ -71,6 +72,18 @@ def test_vocabulary_must_spell_the_texts_as_they_stand(
     told = capsys.readouterr().out
     assert "m.jsonl:1: unknown characters" in told
     assert "'O'" in told
+    assert "m.jsonl:2" not in told
+
+
+def test_words_must_have_a_pronunciation(
+    manifest: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = manifest.parent / "vocabulary.json"
+    Vocabulary.learn_sounds(["two"], Pronunciations.of({"two": [["t", "u"]]})).save(path)
+    assert command(manifest, "--vocabulary", path) == 1
+    told = capsys.readouterr().out
+    assert "m.jsonl:1: unknown words: one: 'One' × 1" in told
+    assert "'One' has no token, in 1 of 2 utterances" in told
     assert "m.jsonl:2" not in told
 
 
