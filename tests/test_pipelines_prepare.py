@@ -657,6 +657,17 @@ def test_speaker_with_too_few_clips_to_join_is_named(tmp_path: Path) -> None:
         "speaker b: 2 recordings in dev, too few to join 3",
         "speaker a: 2 recordings in test, too few to join 3",
     ]
+    assert all(fault.is_error for fault in prepared.faults)  # two sides are lost by it
+
+
+def test_some_speakers_with_too_few_clips_to_join_are_no_failure(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = make_fsdd(tmp_path / "in", "a", "b", digits="01", takes=1)
+    tone(source / "recordings/2_a_0.wav")
+    words = ("fsdd", source, "-o", tmp_path / "out", "--split", "1,0,0", "--join", "3", "--quiet")
+    assert command(*words) == 0
+    assert "speaker b: 2 recordings in train, too few to join 3" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

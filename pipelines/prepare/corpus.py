@@ -30,10 +30,12 @@ class Fault:
     Attributes:
         where: The file, line or id it is about.
         reason: What is wrong with it.
+        is_error: Whether something went wrong; else it is only told.
     """
 
     where: str
     reason: str
+    is_error: bool = True
 
     def __str__(self) -> str:
         """Returns one line, without naming the file twice where the reason names it."""

@@ -71,7 +71,7 @@ def plan(
     for speaker, clips in sorted(clips_of.items()):
         if len(clips) < options.count:
             reason = f"{len(clips)} recordings in {side}, too few to join {options.count}"
-            yield Fault(where=f"speaker {speaker or '(unnamed)'}", reason=reason)
+            yield Fault(where=f"speaker {speaker or '(unnamed)'}", reason=reason, is_error=False)
             continue
         for number, group in enumerate(_groups(clips, options, _rng(options, side, speaker))):
             yield f"{_safe(speaker)}-{side}-{number:05d}", group

@@ -219,7 +219,11 @@ def _join(
             old = set(folder.glob("*.wav"))
             entries = join_side(clips, options, side=side, folder=folder, advance=progress.advance)
             joined[side], unjoined = _parted(entries)
-            faults += unjoined
+            # That some have little to say is a corpus's nature; that nobody is left is not.
+            is_lost = not joined[side]
+            faults += [
+                dataclasses.replace(one, is_error=one.is_error or is_lost) for one in unjoined
+            ]
             # Those of an earlier run, which no manifest would name.
             for path in old - {utterance.audio for utterance in joined[side]}:
                 path.unlink()

@@ -71,7 +71,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Prepares as asked and prints what was made.
 
     Returns:
-        0, or 1 if something of the corpus had to be left out.
+        0, or 1 if something of the corpus had to be left out, other than speakers with too few
+        recordings to join.
 
     Raises:
         AsrError: It cannot be done at all.
@@ -89,7 +90,7 @@ def run(arguments: argparse.Namespace) -> int:
         download(corpus, arguments.source, options.parts, quiet=arguments.quiet)
     prepared = prepare(corpus.name, arguments.source, arguments.output, options)
     print(harmless(prepared.summary()))
-    return 1 if prepared.faults else 0
+    return 1 if any(fault.is_error for fault in prepared.faults) else 0
 
 
 def download(
