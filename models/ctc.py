@@ -68,6 +68,26 @@ def _sparse_ctc_loss(
     return tf.where(is_empty, tf.reduce_sum(blanks * frames, axis=1), losses)
 
 
+def divergence(guides: Any, logits: Any, logit_lengths: Any) -> Any:
+    """Computes how far a network is from a teacher, row by row.
+
+    Σ p (ln p − ln q) over tokens and valid frames, p the teacher's probabilities, q the network's.
+
+    Args:
+        guides: The teacher's natural log-probabilities, float [B, T, V].
+        logits: Float tensor [B, T, V], unnormalised.
+        logit_lengths: Integer tensor [B], valid frames of each row.
+
+    Returns:
+        Float32 tensor [B], in nats, at least 0.
+    """
+    log_probs = ops.log_softmax(ops.cast(logits, "float32"))
+    by_frame = ops.sum(ops.exp(guides) * (guides - log_probs), axis=-1)
+    frames = ops.arange(ops.shape(log_probs)[1])[None]
+    is_valid = frames < ops.cast(logit_lengths, "int32")[:, None]
+    return ops.sum(ops.where(is_valid, by_frame, 0.0), axis=1)
+
+
 class CTCTrainer(keras.Model):
     """A network together with its CTC loss, in the form `fit` and `compile` expect.
 
@@ -81,6 +101,9 @@ class CTCTrainer(keras.Model):
         mmi_share: Share of the loss that is the MMI criterion's (`models.denominator`),
             −ln (p(labels | logits) p(labels) / Z); the rest is CTC's.
         trigram: p of that criterion, float32 [V, V, V]; needed where its share is above 0.
+        teacher_share: Share of the loss that is the distance from a teacher's certainty, the
+            Kullback-Leibler divergence summed over frames; targets y then hold `"guides"`, its
+            natural log-probabilities [B, T', V].
     """
 
     def __init__(
@@ -90,6 +113,7 @@ class CTCTrainer(keras.Model):
         blank_id: int,
         mmi_share: float = 0.0,
         trigram: npt.NDArray[np.float32] | None = None,
+        teacher_share: float = 0.0,
     ) -> None:
         super().__init__(name="ctc_trainer")
         if mmi_share and trigram is None:
@@ -97,6 +121,7 @@ class CTCTrainer(keras.Model):
         self.network = network
         self.blank_id = blank_id
         self.mmi_share, self.trigram = mmi_share, trigram
+        self.teacher_share = teacher_share
 
     def call(self, inputs: Any, training: bool = False) -> Any:
         """Returns logits [B, T', V]."""
@@ -119,5 +144,8 @@ class CTCTrainer(keras.Model):
             others = log_denominator(y_pred, lengths, self.trigram, **blank)
             text = log_text_prob(labels, label_lengths, self.trigram, **blank)
             losses += self.mmi_share * (others - text)
+        if self.teacher_share:
+            distances = divergence(y["guides"], y_pred, lengths)
+            losses = (1 - self.teacher_share) * losses + self.teacher_share * distances
         num_labels = ops.cast(ops.sum(y["label_lengths"]), "float32")
         return ops.sum(losses) / ops.maximum(num_labels, 1.0)

@@ -1,11 +1,7 @@
 """Utterances → batches: which go together, and what the network is given."""
 
-import contextlib
-import queue
-import threading
-import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +11,7 @@ import numpy.typing as npt
 from asr.audio import SAMPLE_RATE
 from asr.background import as_heard, lead_samples, surrounded
 from asr.batch import batches_by_length, pad
+from asr.errors import TrainingError
 from asr.features import frame_features, num_frames, num_steps, stack_frames
 from asr.validation import feasible
 from pipelines.augment import (
@@ -31,9 +28,9 @@ from pipelines.corpus import Corpus, Example
 from pipelines.feature_store import FeatureStore
 from pipelines.recipe import Recipe
 from pipelines.speech import load_speech
+from pipelines.teacher import Teacher
 
-PREFETCHED = 4
-"""Batches made ahead of the network: a few even out slow ones, more would only cost memory."""
+Floats = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +57,7 @@ class Batch:
         labels: int32 [B, L].
         label_lengths: int32 [B].
         duration_s: Seconds of speech, padding not counted.
+        guides: What a teacher holds likely: natural log-probabilities, float32 [B, T, V], or None.
     """
 
     ids: tuple[str, ...]
@@ -68,13 +66,15 @@ class Batch:
     labels: npt.NDArray[np.int32]
     label_lengths: npt.NDArray[np.int32]
     duration_s: float
+    guides: npt.NDArray[np.float32] | None = None
 
     def for_fit(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """Returns the inputs and targets of `models.ctc.CTCTrainer`."""
-        return (
-            {"features": self.features, "feature_lengths": self.feature_lengths},
-            {"labels": self.labels, "label_lengths": self.label_lengths},
-        )
+        inputs = {"features": self.features, "feature_lengths": self.feature_lengths}
+        targets: dict[str, Any] = {"labels": self.labels, "label_lengths": self.label_lengths}
+        if self.guides is not None:
+            targets["guides"] = self.guides
+        return inputs, targets
 
 
 class BatchMaker:
@@ -82,12 +82,21 @@ class BatchMaker:
 
     All chance comes from the recipe's seed, the epoch and the utterance, so that batch k of epoch
     e is the same whenever and in whatever order it is made: a run can go on in mid-epoch.
+
+    Args:
+        corpus: What is trained on.
+        store: Its features.
+        recipe: How.
+        teacher: Says what it holds likely of every utterance, varied as it is; or None.
     """
 
-    def __init__(self, corpus: Corpus, store: FeatureStore, recipe: Recipe) -> None:
+    def __init__(
+        self, corpus: Corpus, store: FeatureStore, recipe: Recipe, teacher: Teacher | None = None
+    ) -> None:
         self._corpus = corpus
         self._store = store
         self._recipe = recipe
+        self._teacher = teacher
         noise = recipe.augment.noise
         self._noises = load_noises(Path(noise)) if noise else []
         self._frame_s = corpus.frame_s
@@ -117,15 +126,36 @@ class BatchMaker:
         return tuple(self._corpus.train[draw.index].id for draw in draws)
 
     def make(self, draws: Sequence[Draw], *, epoch: int) -> Batch:
-        """Loads, augments, stacks and pads one batch."""
-        rows = [self._features(draw, epoch) for draw in draws]
-        labels = [np.array(self._corpus.train[draw.index].labels, np.int32) for draw in draws]
-        return make_batch(self.ids(draws), rows, labels, duration_s=self.duration_s(draws))
+        """Loads, augments, stacks and pads one batch.
 
-    def _features(self, draw: Draw, epoch: int) -> npt.NDArray[np.float32]:
-        rng = np.random.default_rng([self._recipe.training.seed, epoch, draw.index])
+        Raises:
+            AudioError: A recording cannot be read any more.
+            TrainingError: A teacher's steps are not the recipe's.
+        """
+        seed = self._recipe.training.seed
+        rngs = [np.random.default_rng([seed, epoch, draw.index]) for draw in draws]
+        speech = [self._changed_speech(*pair) for pair in zip(draws, rngs, strict=True)]
+        rows = [self._features(*three) for three in zip(draws, speech, rngs, strict=True)]
+        labels = [np.array(self._corpus.train[draw.index].labels, np.int32) for draw in draws]
+        made = make_batch(self.ids(draws), rows, labels, duration_s=self.duration_s(draws))
+        if self._teacher is None:
+            return made
+        guides, lengths = pad(self._teacher.guides([*map(self._heard, draws, speech)]))
+        if not np.array_equal(lengths, made.feature_lengths):
+            raise TrainingError(
+                f"[training] teacher {self._teacher.name}: expected as many steps as this recipe's "
+                f"features have of {', '.join(made.ids[:3])}; its window may be another"
+            )
+        return replace(made, guides=guides.astype(np.float32, copy=False))
+
+    def _heard(self, draw: Draw, speech: Floats | None) -> Floats:
+        """Returns what is heard of an example: its speech with what was drawn, or as it is."""
+        if speech is not None:
+            return speech
+        return load_speech(self._corpus.train[draw.index].utterance, speed=draw.speed)
+
+    def _features(self, draw: Draw, speech: Floats | None, rng: np.random.Generator) -> Floats:
         utterance = self._corpus.train[draw.index].utterance
-        speech = self._changed_speech(draw, rng)
         if speech is None:
             features = self._store.load(utterance, speed=draw.speed)
         else:
@@ -139,9 +169,7 @@ class BatchMaker:
         masked = mask_features(features, augment, frame_s=self._frame_s, rng=rng)
         return stack_frames(masked, size=self._recipe.features.stack)
 
-    def _changed_speech(
-        self, draw: Draw, rng: np.random.Generator
-    ) -> npt.NDArray[np.float32] | None:
+    def _changed_speech(self, draw: Draw, rng: np.random.Generator) -> Floats | None:
         """Returns the speech with what is drawn for it; None if that is nothing."""
         augment = self._recipe.augment
         is_noisy = bool(self._noises) and rng.random() < augment.noise_share
@@ -167,9 +195,7 @@ class BatchMaker:
             speech = add_noise(speech, noise, snr_db=snr_db, rng=rng)
         return narrow_band(speech) if is_narrow else speech
 
-    def _trimmed(
-        self, speech: npt.NDArray[np.float32], draw: Draw, rng: np.random.Generator
-    ) -> npt.NDArray[np.float32]:
+    def _trimmed(self, speech: Floats, draw: Draw, rng: np.random.Generator) -> Floats:
         """Returns the speech without its edges, or as it is if its text would not fit any more."""
         low, high = self._recipe.augment.min_trim_db, self._recipe.augment.max_trim_db
         before_db, after_db = rng.uniform(low, high, 2)
@@ -248,66 +274,3 @@ def _dev_features(example: Example, store: FeatureStore, recipe: Recipe) -> npt.
         return stack_frames(store.load(example.utterance), size=options.stack)
     samples = as_heard(load_speech(example.utterance), lead_samples(options.lead_s))
     return stack_frames(frame_features(samples, options), size=options.stack)
-
-
-class Prefetcher:
-    """Makes an epoch's batches in a thread of its own, a few ahead of their use.
-
-    Attributes:
-        waited_s: Seconds its consumer has waited for batches.
-        error: What making a batch has ended with, or None.
-    """
-
-    def __init__(self, maker: BatchMaker, plan: Sequence[Sequence[Draw]], *, epoch: int) -> None:
-        self.waited_s = 0.0
-        self.error: Exception | None = None
-        self._batches: queue.Queue[Batch | BaseException | None] = queue.Queue(PREFETCHED)
-        self._stopped = threading.Event()
-        arguments = (maker, plan, epoch)
-        self._thread = threading.Thread(target=self._work, args=arguments, daemon=True)
-        self._thread.start()
-
-    def __iter__(self) -> Iterator[Batch]:
-        """Yields the batches in order; an error met while making one is raised here."""
-        try:
-            while True:
-                start = time.monotonic()
-                batch = self._batches.get()
-                self.waited_s += time.monotonic() - start
-                if batch is None:
-                    return
-                if isinstance(batch, BaseException):
-                    raise batch
-                yield batch
-        finally:
-            self.stop()
-
-    def stop(self) -> None:
-        """Ends the thread, whether or not all batches were used."""
-        self._stopped.set()
-        self._thread.join()  # one that waits for room looks up every tenth of a second
-        with contextlib.suppress(queue.Empty):
-            while True:
-                self._batches.get_nowait()
-        # The consumer may be a thread of the backend's that still waits for a batch.
-        with contextlib.suppress(queue.Full):
-            self._batches.put_nowait(None)
-
-    def _work(self, maker: BatchMaker, plan: Sequence[Sequence[Draw]], epoch: int) -> None:
-        try:
-            for draws in plan:
-                self._put(maker.make(draws, epoch=epoch))
-                if self._stopped.is_set():
-                    return
-            self._put(None)
-        except Exception as error:  # handed over to the consumer, who raises it
-            self.error = error
-            self._put(error)
-
-    def _put(self, item: "Batch | BaseException | None") -> None:
-        while not self._stopped.is_set():
-            try:
-                return self._batches.put(item, timeout=0.1)
-            except queue.Full:
-                continue
-        return None

@@ -12,8 +12,9 @@ import numpy.typing as npt
 
 from asr.errors import TrainingError
 from models.ctc import CTCTrainer
-from pipelines.batching import BatchMaker, Draw, Prefetcher
+from pipelines.batching import BatchMaker, Draw
 from pipelines.checkpoint import TrainingState
+from pipelines.prefetching import Prefetcher
 from pipelines.progress import Progress
 
 AVERAGE_EVERY = 8
@@ -253,13 +254,14 @@ def _for_backend(trainer: CTCTrainer, prefetcher: Prefetcher) -> Any:
     def spec(*shape: int | None, dtype: Any = tf.int32) -> Any:
         return tf.TensorSpec(shape, dtype)
 
-    signature = (
-        {
-            "features": spec(None, None, num_features, dtype=tf.float32),
-            "feature_lengths": spec(None),
-        },
-        {"labels": spec(None, None), "label_lengths": spec(None)},
-    )
+    inputs = {
+        "features": spec(None, None, num_features, dtype=tf.float32),
+        "feature_lengths": spec(None),
+    }
+    targets = {"labels": spec(None, None), "label_lengths": spec(None)}
+    if trainer.teacher_share:
+        targets["guides"] = spec(None, None, None, dtype=tf.float32)
+    signature = (inputs, targets)
 
     def generate() -> Iterator[Any]:
         yield from pairs

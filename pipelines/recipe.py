@@ -220,6 +220,10 @@ class TrainingOptions:
         mmi_share: Share of the loss that is the MMI criterion's (`models.denominator`), for a
             network that has learnt to read by CTC alone, writes characters or sounds, and is
             decoded with a language model or a list of words; 0 for CTC alone.
+        teacher: A trained model, a name or a path with a /, whose certainty of every token is
+            learnt from beside the texts (`pipelines.teacher`); it writes the same tokens, in the
+            same steps.
+        teacher_share: Share of the loss that is the distance from it.
         checkpoint_interval_s: Seconds between checkpoints within an epoch.
     """
 
@@ -235,6 +239,8 @@ class TrainingOptions:
     clip_norm: float = 1.0
     average: float = 0.0
     mmi_share: float = 0.0
+    teacher: str | None = None
+    teacher_share: float = 0.5
     checkpoint_interval_s: float = 120.0
 
     def __post_init__(self) -> None:
@@ -248,6 +254,8 @@ class TrainingOptions:
         require(self.clip_norm > 0, "clip_norm above 0", self.clip_norm)
         require(0 <= self.average < 1, "average in 0 to below 1", self.average)
         require(0 <= self.mmi_share <= 1, "mmi_share in 0..1", self.mmi_share)
+        share = self.teacher_share
+        require(0 <= share <= 1, "teacher_share in 0..1", share)
         interval = self.checkpoint_interval_s
         require(interval >= 0, "checkpoint_interval_s of at least 0", interval)
 

@@ -146,6 +146,9 @@ def _anchor(tables: dict[str, Any], root: Path) -> None:
         table = tables.get(name)
         if isinstance(table, dict) and isinstance(table.get(key), str):
             table[key] = _absolute(table[key], root)
+    training = tables.get("training")
+    if isinstance(training, dict) and "/" in str(training.get("teacher", "")):  # else a name
+        training["teacher"] = _absolute(training["teacher"], root)
 
 
 def _absolute(item: object, root: Path) -> object:

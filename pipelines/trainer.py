@@ -39,6 +39,7 @@ from pipelines.optimizer import build_optimizer
 from pipelines.progress import AUDIO_SECONDS, Progress
 from pipelines.recipe import Recipe
 from pipelines.run_folder import RunFolder
+from pipelines.teacher import open_teacher
 from pipelines.token_trigram import token_trigram
 from pipelines.training_log import TrainingLog
 
@@ -72,6 +73,8 @@ class Trainer:
 
     Raises:
         VocabularyError: The alphabet cannot spell some of the decoding's words.
+        BundleError: There is no such model as the recipe's teacher.
+        TrainingError: The teacher writes other tokens, or in other steps.
     """
 
     def __init__(
@@ -88,7 +91,8 @@ class Trainer:
         keras.utils.set_random_seed(recipe.training.seed)
         self.recipe, self.corpus, self.store, self.run, self.log = recipe, corpus, store, run, log
         self.decoder = Decoder(recipe.decoding, corpus.vocabulary, language_model)
-        self.maker = BatchMaker(corpus, store, recipe)
+        teacher = open_teacher(recipe, corpus.vocabulary)
+        self.maker = BatchMaker(corpus, store, recipe, teacher)
         self.plans = [self.maker.plan(epoch) for epoch in range(recipe.training.epochs)]
         self.network = build_bilstm(
             recipe.model,
@@ -102,6 +106,7 @@ class Trainer:
             blank_id=corpus.vocabulary.blank_id,
             mmi_share=recipe.training.mmi_share,
             trigram=_trigram(corpus) if recipe.training.mmi_share else None,
+            teacher_share=recipe.training.teacher_share if teacher is not None else 0.0,
         )
         total_steps = sum(map(len, self.plans))
         optimizer = build_optimizer(recipe.training, total_steps=total_steps)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from models.ctc import ctc_loss
+from models.ctc import CTCTrainer, ctc_loss, divergence
 
 BLANK = 0
 
@@ -113,3 +113,37 @@ def _probability_by_enumeration(logits: np.ndarray, labels: list[int]) -> float:
 def _softmax(logits: np.ndarray) -> np.ndarray:
     exponentials = np.exp(logits.astype(np.float64))
     return np.asarray(exponentials / exponentials.sum(axis=-1, keepdims=True))
+
+
+def test_divergence_is_the_sum_over_valid_frames_alone(rng: np.random.Generator) -> None:
+    logits = rng.normal(size=(3, 7, 4)).astype(np.float32)
+    guides = np.log(rng.dirichlet(np.ones(4), size=(3, 7)).astype(np.float32))
+    lengths = np.array([7, 4, 0], np.int32)
+    received = ops.convert_to_numpy(divergence(guides, logits, lengths))
+    for row, length in enumerate(lengths):
+        expected = 0.0
+        for frame in range(length):
+            q = np.exp(logits[row, frame]) / np.exp(logits[row, frame]).sum()
+            p = np.exp(guides[row, frame])
+            expected += float(np.sum(p * np.log(p / q)))
+        assert received[row] == pytest.approx(expected, abs=1e-4)
+    same = ops.convert_to_numpy(divergence(guides, guides + 3.0, lengths))
+    np.testing.assert_allclose(same, 0.0, atol=1e-5)
+
+
+@pytest.mark.parametrize("share", [0.3, 1.0])
+def test_a_teachers_share_of_the_loss(rng: np.random.Generator, share: float) -> None:
+    network = keras.Sequential([keras.layers.Input((None, 2)), keras.layers.Dense(3)])
+    logits = rng.normal(size=(2, 5, 3)).astype(np.float32)
+    guides = np.log(rng.dirichlet(np.ones(3), size=(2, 5)).astype(np.float32))
+    x = {"feature_lengths": np.array([5, 3], np.int32)}
+    y = {
+        "labels": np.array([[1, 2], [2, 0]], np.int32),
+        "label_lengths": np.array([2, 1], np.int32),
+        "guides": guides,
+    }
+    trainer = CTCTrainer(network, blank_id=BLANK, teacher_share=share)
+    losses = [_loss([1, 2], logits[0]), _loss([2], logits[1, :3])]
+    distances = ops.convert_to_numpy(divergence(guides, logits, x["feature_lengths"]))
+    expected = ((1 - share) * sum(losses) + share * distances.sum()) / 3
+    assert float(trainer.compute_loss(x=x, y=y, y_pred=logits)) == pytest.approx(expected, rel=1e-4)

@@ -15,15 +15,20 @@ from hypothesis import strategies as st
 
 from asr.audio import load_audio
 from asr.background import as_heard, surrounded
-from asr.errors import AudioError
-from asr.features import extract, frame_features, stack_frames
+from asr.decoding import DecodingOptions, log_softmax
+from asr.errors import AudioError, TrainingError
+from asr.features import FeatureOptions, extract, frame_features, stack_frames
 from asr.manifest import Utterance
+from asr.recognizer import Recognizer
+from asr.text import TextOptions
 from asr.vocabulary import Vocabulary
 from pipelines.augment import mask_bands, mask_features, narrow_band, warp_bands
-from pipelines.batching import PREFETCHED, Batch, BatchMaker, Draw, Prefetcher, dev_batches
+from pipelines.batching import Batch, BatchMaker, Draw, dev_batches
 from pipelines.corpus import Corpus, Example
 from pipelines.feature_store import FeatureStore
+from pipelines.prefetching import PREFETCHED, Prefetcher
 from pipelines.recipe import Recipe, read_recipe
+from pipelines.teacher import Teacher
 
 TEXTS = ("ab", "b", "aba", "", "a")
 SECONDS = (0.5, 0.2, 0.31, 0.4, 0.35)
@@ -190,6 +195,56 @@ def test_a_batch_holds_its_rows_and_zeros(folder: Path) -> None:
     assert inputs["feature_lengths"] is batch.feature_lengths
     assert targets["labels"] is batch.labels
     assert targets["label_lengths"] is batch.label_lengths
+
+
+def knowing(features: FeatureOptions, tokens: str) -> Recognizer:
+    """A recognizer whose logits are some of its features."""
+    vocabulary = Vocabulary.from_characters(tokens)
+
+    def network(rows: Any, lengths: Any) -> Any:
+        return rows[:, :, : len(vocabulary)], lengths
+
+    return Recognizer(
+        features=features,
+        text=TextOptions(),
+        vocabulary=vocabulary,
+        decoding=DecodingOptions(),
+        network=network,
+    )
+
+
+def test_a_teacher_hears_what_the_pupil_does(folder: Path) -> None:
+    noisy = {"speeds": [1.1], "channel_db": 5.0, "lead_s": 0.2, "num_time_masks": 1}
+    corpus, store, recipe = real(folder, features={"stack": 3}, augment=noisy)
+    recognizer = knowing(recipe.features, "ba")
+    teacher = Teacher(recognizer, corpus.vocabulary, name="its")
+    draws = [Draw(index=index, speed=1.1) for index in (1, 0)]
+    batch = BatchMaker(corpus, store, recipe, teacher).make(draws, epoch=2)
+    guides = batch.guides
+    assert guides is not None
+    assert guides.dtype == np.float32
+    assert guides.shape == (*batch.features.shape[:2], 3)
+    plain = replace(recipe, augment=replace(recipe.augment, num_time_masks=0))
+    unmasked = BatchMaker(corpus, store, plain).make(draws, epoch=2)
+    for row, length in enumerate(batch.feature_lengths):
+        # The teacher's tokens are blank, b, a; the pupil's blank, a, b.
+        expected = log_softmax(unmasked.features[row, :length, :3])[:, [0, 2, 1]]
+        np.testing.assert_allclose(guides[row, :length], expected, atol=1e-4)
+    assert not np.array_equal(batch.features, unmasked.features)
+    assert batch.for_fit()[1]["guides"] is guides
+    without = BatchMaker(corpus, store, recipe).make(draws, epoch=2)
+    np.testing.assert_array_equal(without.features, batch.features)
+    assert "guides" not in without.for_fit()[1]
+
+
+def test_a_teacher_of_other_tokens_or_steps_is_refused(folder: Path) -> None:
+    corpus, store, recipe = real(folder, features={"stack": 3})
+    with pytest.raises(TrainingError, match=r"teacher its: .*only one of both has b c"):
+        Teacher(knowing(recipe.features, "ca"), corpus.vocabulary, name="its")
+    slow = Teacher(knowing(replace(recipe.features, stack=4), "ab"), corpus.vocabulary, name="its")
+    maker = BatchMaker(corpus, store, recipe, slow)
+    with pytest.raises(TrainingError, match="expected as many steps"):
+        maker.make([Draw(index=0, speed=1.0)], epoch=0)
 
 
 MASKS = {

@@ -200,6 +200,7 @@ def test_a_value_in_the_place_of_a_table_is_refused(table: str) -> None:
         ("training", "clip_norm", 0.0),
         ("training", "average", 1.0),
         ("training", "checkpoint_interval_s", -1),
+        ("training", "teacher_share", 1.5),
         ("training", "optimizer", "sgd"),
         ("training", "schedule", "step"),
         ("decoding", "beam_width", 0),
@@ -239,6 +240,9 @@ def test_an_unknown_cell_is_answered_with_the_known_ones() -> None:
 def test_relative_paths_start_at_the_recipe(tmp_path: Path) -> None:
     path = tmp_path / "r.toml"
     sounds = '[vocabulary]\nkind = "sounds"\npronunciations = "sounds.tsv"\n'
+    for teacher, expected in (("en-read", "en-read"), ("./big", str(tmp_path / "big"))):
+        path.write_text(f'{SMALLEST}[training]\nteacher = "{teacher}"\n')
+        assert load_recipe(path).training.teacher == expected
     path.write_text(SMALLEST + '[augment]\nnoise = "noises"\n' + sounds)
     recipe = load_recipe(path)
     assert recipe.vocabulary.pronunciations == str(tmp_path / "sounds.tsv")

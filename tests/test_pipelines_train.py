@@ -207,6 +207,23 @@ def test_it_learns_by_the_mmi_criterion_too(speech: Path, tmp_path: Path) -> Non
     assert all(row["loss"] > 0 for row in rows)
 
 
+def test_it_learns_from_a_teacher_alone(speech: Path, trained: Trained, tmp_path: Path) -> None:
+    pupil = {"teacher": str(trained.run), "teacher_share": 1.0}
+    result = start(speech, tmp_path / "run", model={"units": 12}, training=pupil)
+    assert result.dev_wer <= trained.result.dev_wer + 0.1
+    assert str(trained.run) in (tmp_path / "run/recipe.toml").read_text()
+
+
+def test_a_teacher_of_other_steps_or_that_is_not_there_is_refused(
+    speech: Path, trained: Trained, tmp_path: Path
+) -> None:
+    teacher = {"teacher": str(trained.run)}
+    with pytest.raises(TrainingError, match=r"expected steps of 0\.03 s.*received 0\.02 s"):
+        start(speech, tmp_path / "run", features={"stack": 3}, training=teacher)
+    with pytest.raises(BundleError, match="nobody"):
+        start(speech, tmp_path / "run", training={"teacher": "nobody"})
+
+
 def test_the_run_folder_is_complete(trained: Trained, speech: Path) -> None:
     run = trained.run
     names = {path.name for path in run.iterdir()}
