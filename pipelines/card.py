@@ -19,6 +19,7 @@ def write_card(
     machine: str,
     date: date,
     begun_from: str | None = None,
+    taught_by: str | None = None,
 ) -> str:
     """Returns a model's card as Markdown.
 
@@ -30,12 +31,14 @@ def write_card(
         machine: What it was trained on.
         date: When.
         begun_from: What it was before, as `described_base` has it.
+        taught_by: What it learnt from beside texts, likewise.
     """
     row = history[-1]
     compute_s = sum(entry["elapsed_s"] for entry in history)
     sources = ", ".join(Path(path).name for path in recipe.data.train)
     model, features = recipe.model, recipe.features
-    begun = "" if begun_from is None else f"\n| begun from | {begun_from} |"
+    origins = {"begun from": begun_from, "taught by": taught_by}
+    before = "".join(f"\n| {name} | {one} |" for name, one in origins.items() if one is not None)
     ways = "bidirectional" if model.bidirectional else "unidirectional"
     return f"""# {model.cell.upper()} speech recognizer, {recipe.text.language}
 
@@ -46,7 +49,7 @@ def write_card(
 | features | {features.n_mfcc} MFCC, {features.deltas} orders of deltas, \
 {features.stack} frames a step |
 | text | {describe_normalisation(recipe.text)} |
-| trained on | {hours:.2f} h of speech ({sources}) |{begun}
+| trained on | {hours:.2f} h of speech ({sources}) |{before}
 | data licence | {recipe.data.licence or "not stated"} |
 | chosen on | {", ".join(Path(path).name for path in recipe.data.dev)} |
 | dev WER | {100 * row["dev_wer"]:.2f} % ({recipe.decoding.method} decoding) |
@@ -62,7 +65,7 @@ be recognised worse; measure it with `asr evaluate` on recordings of your own.
 
 
 def described_base(name: str, card: str) -> str:
-    """Returns what a model that another is begun from learnt from, and what that had cost.
+    """Returns what a model that another comes from learnt from, and what that had cost.
 
     Args:
         name: The model's.

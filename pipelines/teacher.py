@@ -7,11 +7,14 @@ what else a sound might have been, and when it came.
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 
+from asr.bundle import open_bundle
 from asr.errors import TrainingError
 from asr.features import step_s
 from asr.recognizer import Floats, Recognizer
 from asr.vocabulary import Vocabulary
+from pipelines.card import described_base
 from pipelines.network import load_recognizer
 from pipelines.recipe import Recipe
 
@@ -24,13 +27,20 @@ class Teacher:
         vocabulary: Of the network that is to learn; in whatever order, its tokens must be those of
             the model.
         name: What to call the model in errors.
+        card: Its card.
+
+    Attributes:
+        described: What it is, for the card of the model that learns from it.
 
     Raises:
         TrainingError: It writes other tokens.
     """
 
-    def __init__(self, recognizer: Recognizer, vocabulary: Vocabulary, *, name: str) -> None:
+    def __init__(
+        self, recognizer: Recognizer, vocabulary: Vocabulary, *, name: str, card: str = ""
+    ) -> None:
         self.recognizer, self.name = recognizer, name
+        self.described = described_base(Path(name).name, card)
         places = {token: place for place, token in enumerate(recognizer.vocabulary.tokens)}
         if places.keys() != set(vocabulary.tokens):
             other = sorted(places.keys() ^ set(vocabulary.tokens))
@@ -70,4 +80,4 @@ def open_teacher(recipe: Recipe, vocabulary: Vocabulary) -> Teacher | None:
             f"[training] teacher {name}: expected steps of {own:g} s, as this recipe's features "
             f"have, received {step:g} s"
         )
-    return Teacher(recognizer, vocabulary, name=name)
+    return Teacher(recognizer, vocabulary, name=name, card=open_bundle(name).card)

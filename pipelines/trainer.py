@@ -91,8 +91,8 @@ class Trainer:
         keras.utils.set_random_seed(recipe.training.seed)
         self.recipe, self.corpus, self.store, self.run, self.log = recipe, corpus, store, run, log
         self.decoder = Decoder(recipe.decoding, corpus.vocabulary, language_model)
-        teacher = open_teacher(recipe, corpus.vocabulary)
-        self.maker = BatchMaker(corpus, store, recipe, teacher)
+        self.teacher = open_teacher(recipe, corpus.vocabulary)
+        self.maker = BatchMaker(corpus, store, recipe, self.teacher)
         self.plans = [self.maker.plan(epoch) for epoch in range(recipe.training.epochs)]
         self.network = build_bilstm(
             recipe.model,
@@ -106,7 +106,7 @@ class Trainer:
             blank_id=corpus.vocabulary.blank_id,
             mmi_share=recipe.training.mmi_share,
             trigram=_trigram(corpus) if recipe.training.mmi_share else None,
-            teacher_share=recipe.training.teacher_share if teacher is not None else 0.0,
+            teacher_share=recipe.training.teacher_share if self.teacher is not None else 0.0,
         )
         total_steps = sum(map(len, self.plans))
         optimizer = build_optimizer(recipe.training, total_steps=total_steps)
@@ -254,6 +254,7 @@ class Trainer:
             machine=f"{platform.machine()}, Keras {keras.__version__} on {keras.backend.backend()}",
             date=datetime.now(UTC).date(),
             begun_from=self.state.begun_from,
+            taught_by=None if self.teacher is None else self.teacher.described,
         )
         write_settings(
             folder, recipe=self.recipe.to_table(), vocabulary=self.corpus.vocabulary, card=card

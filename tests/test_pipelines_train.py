@@ -212,6 +212,7 @@ def test_it_learns_from_a_teacher_alone(speech: Path, trained: Trained, tmp_path
     result = start(speech, tmp_path / "run", model={"units": 12}, training=pupil)
     assert result.dev_wer <= trained.result.dev_wer + 0.1
     assert str(trained.run) in (tmp_path / "run/recipe.toml").read_text()
+    assert "| taught by | trained; trained on 0." in open_bundle(tmp_path / "run").card
 
 
 def test_a_teacher_of_other_steps_or_that_is_not_there_is_refused(
