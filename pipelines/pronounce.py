@@ -57,7 +57,15 @@ ENGLISH = {
 }
 """Espeak-ng's American English in 39 sounds, about those of CMUdict."""
 
-WEAK = {"a": "ə", "an": "ə n", "and": "ə n d", "for": "f ə ɹ", "of": "ə v", "to": "t ə"}
+WEAK = {
+    "a": "ə",
+    "an": "ə n",
+    "and": "ə n d",
+    "for": "f ə ɹ",
+    "from": "f ɹ ə m",
+    "of": "ə v",
+    "to": "t ə",
+}
 """How English words that are seldom stressed sound within sentences: espeak-ng is given words by
 themselves."""
 
