@@ -9,6 +9,8 @@ the same numbers. Only matrices are rounded: biases and scales are few, and adde
 import shutil
 import tempfile
 import zipfile
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +23,7 @@ from asr.files import replacing
 
 if TYPE_CHECKING:
     from asr.bundle import Bundle
+    from asr.vocabulary import Vocabulary
 
 Floats = npt.NDArray[np.float32]
 
@@ -43,6 +46,8 @@ def round_to_bfloat16(values: npt.ArrayLike) -> Floats:
 
 def compact(bundle: "Bundle", folder: Path) -> "Bundle":
     """Copies a model without its ONNX files, its network's matrices rounded to bfloat16.
+
+    Of a dictionary of pronunciations the copy has the words of a closed list alone.
 
     Args:
         bundle: The model.
@@ -70,9 +75,17 @@ def compact(bundle: "Bundle", folder: Path) -> "Bundle":
         if file is not None:
             with replacing(folder / file.name) as aside:
                 shutil.copyfile(file, aside)
+    vocabulary = _needed(bundle.vocabulary, bundle.decoding.words)
     card = bundle.card if NOTE in bundle.card else f"{bundle.card.rstrip()}\n\n{NOTE}\n"
-    write_settings(folder, recipe=bundle.recipe, vocabulary=bundle.vocabulary, card=card)
+    write_settings(folder, recipe=bundle.recipe, vocabulary=vocabulary, card=card)
     return open_bundle(folder)
+
+
+def _needed(vocabulary: "Vocabulary", words: Sequence[str]) -> "Vocabulary":
+    """Returns the vocabulary with the pronunciations of only those words that are ever written."""
+    if vocabulary.pronunciations is None or not words:
+        return vocabulary
+    return replace(vocabulary, pronunciations=vocabulary.pronunciations.within(words))
 
 
 def _rounded(weight: Floats) -> Floats:

@@ -64,14 +64,14 @@ class Teacher:
 
 
 def open_teacher(recipe: Recipe, vocabulary: Vocabulary) -> Teacher | None:
-    """Opens the model that a recipe names as teacher, if it names one.
+    """Opens the model that a recipe names as teacher, if it names one that has a share.
 
     Raises:
         BundleError: There is no such model.
         TrainingError: It writes other tokens, or in other steps.
     """
     name = recipe.training.teacher
-    if name is None:
+    if name is None or not recipe.training.teacher_share:
         return None
     recognizer = load_recognizer(name)
     step, own = step_s(recognizer.features), step_s(recipe.features)

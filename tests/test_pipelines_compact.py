@@ -17,6 +17,7 @@ from asr.errors import BundleError
 from asr.features import FeatureOptions
 from asr.onnx_network import ONNX_FILES, OnnxNetwork
 from asr.options import to_table
+from asr.pronunciations import Pronunciations
 from asr.vocabulary import Vocabulary
 from models.bilstm import BiLSTMOptions, build_bilstm
 from models.onnx_graph import build_onnx
@@ -110,3 +111,19 @@ def test_the_command_leaves_the_model_as_it_is(model: Bundle, tmp_path: Path) ->
     assert cli.main(["export", str(model.folder), "--compact-to", str(target), "--quiet"]) == 0
     assert {path: path.read_bytes() for path in model.folder.iterdir()} == before
     assert {*ONNX_FILES.values()} <= {path.name for path in target.iterdir()}
+
+
+def test_of_sounds_only_the_words_that_are_written_keep_theirs(
+    model: Bundle, tmp_path: Path
+) -> None:
+    spoken = Pronunciations.of({"ab": [["a"], ["b"]], "ba": [["b", "a"]]})
+    sounds = Vocabulary(tokens=VOCABULARY.tokens, kind="sounds", pronunciations=spoken)
+    for words, kept in ((["ba"], ["ba"]), ([], ["ab", "ba"])):
+        decoding = {"decoding": {"method": "beam", "words": words}}
+        write_settings(
+            model.folder, recipe=model.recipe | decoding, vocabulary=sounds, card="# x\n"
+        )
+        made = compact(open_bundle(model.folder), tmp_path / f"half-{len(words)}").vocabulary
+        assert made.tokens == sounds.tokens
+        assert made.pronunciations is not None
+        assert [*made.pronunciations] == kept
