@@ -13,14 +13,15 @@ from pipelines.usage import UsageError
 RUNS = Path("runs")
 """Where a run is kept unless told, in a folder called as its recipe."""
 
-EXAMPLES = """examples:
+EXAMPLES = r"""examples:
   asr train my-recipe.toml                      into runs/my-recipe
   asr train my-recipe.toml -o runs/mine
   asr train digits --manifest-root data/fsdd -o runs/digits
   asr train --resume runs/mine                  go on where it was stopped
   asr train my-recipe.toml --from runs/mine -o runs/tuned
   asr train my-recipe.toml --set training.epochs=5 -o runs/short
-  asr train en-commands --stage en-commands --from en-commands -o runs/ours
+  asr train en-commands --stage en-commands --from en-commands -o runs/ours \
+    --set training.teacher_share=0
 """
 
 

@@ -119,10 +119,8 @@ def test_of_sounds_only_the_words_that_are_written_keep_theirs(
     spoken = Pronunciations.of({"ab": [["a"], ["b"]], "ba": [["b", "a"]]})
     sounds = Vocabulary(tokens=VOCABULARY.tokens, kind="sounds", pronunciations=spoken)
     for words, kept in ((["ba"], ["ba"]), ([], ["ab", "ba"])):
-        decoding = {"decoding": {"method": "beam", "words": words}}
-        write_settings(
-            model.folder, recipe=model.recipe | decoding, vocabulary=sounds, card="# x\n"
-        )
+        recipe = {**model.recipe, "decoding": {"method": "beam", "words": words}}
+        write_settings(model.folder, recipe=recipe, vocabulary=sounds, card="# x\n")
         made = compact(open_bundle(model.folder), tmp_path / f"half-{len(words)}").vocabulary
         assert made.tokens == sounds.tokens
         assert made.pronunciations is not None
