@@ -209,7 +209,8 @@ def test_it_learns_by_the_mmi_criterion_too(speech: Path, tmp_path: Path) -> Non
 
 def test_it_learns_from_a_teacher_alone(speech: Path, trained: Trained, tmp_path: Path) -> None:
     pupil = {"teacher": str(trained.run), "teacher_share": 1.0}
-    result = start(speech, tmp_path / "run", model={"units": 12}, training=pupil)
+    model = {"units": 12}
+    result = start(speech, tmp_path / "run", model=model, training=pupil, exported=False)
     assert result.dev_wer <= trained.result.dev_wer + 0.1
     assert str(trained.run) in (tmp_path / "run/recipe.toml").read_text()
     assert "| taught by | trained; trained on 0." in open_bundle(tmp_path / "run").card
@@ -720,7 +721,7 @@ def test_letters_give_way_to_sounds_and_sounds_are_kept(trained: Trained, tmp_pa
     speech = make_corpus(tmp_path / "speech", "a", num_train=8, num_dev=2)
     words = "a\tb\naa\tb b\naaa\tb b b\n"
     tables = sounding(tmp_path, words) | {"training": {"epochs": 1}}
-    start(speech, tmp_path / "first", base=trained.run, **tables)
+    start(speech, tmp_path / "first", base=trained.run, exported=False, **tables)
     first = open_bundle(tmp_path / "first").vocabulary
     assert (first.kind, first.tokens) == ("sounds", ("<blank>", " ", "b"))
 
