@@ -6,18 +6,16 @@ import itertools
 import unicodedata
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Literal
 
 from asr import files
 from asr.errors import VocabularyError
 from asr.pronunciations import Pronunciations
 from asr.subwords import pieces, processor, train_subwords
-from asr.vocabulary_file import read_table, written
+from asr.vocabulary_file import Kind, read_table, written
 
 BLANK = "<blank>"
 # Sentencepiece's own sign for a space within a piece (U+2581).
 _SPACE = "▁"
-Kind = Literal["characters", "subwords", "sounds"]
 _PARTS = {"characters": [], "subwords": ["a model"], "sounds": ["pronunciations"]}
 
 

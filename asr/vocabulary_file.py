@@ -6,17 +6,18 @@ import collections
 import json
 import unicodedata
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Literal, get_args
 
 from asr.errors import VocabularyError
 from asr.pronunciations import Pronunciations
 
-KINDS = ("characters", "subwords", "sounds")
+Kind = Literal["characters", "subwords", "sounds"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
 _KEYS = ("kind", "tokens", "model", "pronunciations")
 
 
 def written(
-    kind: str,
+    kind: Kind,
     tokens: Sequence[str],
     model: bytes | None,
     pronunciations: Pronunciations | None,

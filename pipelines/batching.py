@@ -134,8 +134,8 @@ class BatchMaker:
         """
         seed = self._recipe.training.seed
         rngs = [np.random.default_rng([seed, epoch, draw.index]) for draw in draws]
-        speech = [self._changed_speech(*pair) for pair in zip(draws, rngs, strict=True)]
-        rows = [self._features(*three) for three in zip(draws, speech, rngs, strict=True)]
+        speech = [*map(self._changed_speech, draws, rngs)]
+        rows = [*map(self._features, draws, speech, rngs)]
         labels = [np.array(self._corpus.train[draw.index].labels, np.int32) for draw in draws]
         made = make_batch(self.ids(draws), rows, labels, duration_s=self.duration_s(draws))
         if self._teacher is None:

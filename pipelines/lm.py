@@ -15,7 +15,7 @@ from pipelines.recurrent_lm import (
     score_recurrent,
     train_recurrent,
 )
-from pipelines.sentences import all_sentences, sentences
+from pipelines.sentences import SOURCE_HELP, all_sentences, sentences
 from pipelines.usage import UsageError, given_flags, refuse_existing
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "texts",
         nargs="*",
         metavar="TEXT",
-        help="a sentence a line, .gz and .xz too; a manifest (.jsonl); or - for standard input",
+        help=SOURCE_HELP,
     )
     parser.add_argument(
         "--from",

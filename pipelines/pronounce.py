@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipelines.sentences import SOURCE_HELP, all_sentences
 from pipelines.usage import UsageError, refuse_existing
 
 if TYPE_CHECKING:
@@ -78,12 +79,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = DESCRIPTION
     parser.epilog = EXAMPLES
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument(
-        "texts",
-        nargs="+",
-        metavar="TEXT",
-        help="a sentence a line, .gz and .xz too; a manifest (.jsonl); or - for standard input",
-    )
+    parser.add_argument("texts", nargs="+", metavar="TEXT", help=SOURCE_HELP)
     parser.add_argument(
         "-o", "--output", type=Path, metavar="FILE", required=True, help="the dictionary"
     )
@@ -117,7 +113,6 @@ def run(arguments: argparse.Namespace) -> int:
     from asr.files import write_text
     from asr.pronunciations import Pronunciations, read_pronunciations
     from asr.text import TextOptions
-    from pipelines.sentences import all_sentences
 
     refuse_existing(arguments.output, overwrite=arguments.overwrite)
     text = TextOptions(language=arguments.language)
@@ -156,11 +151,11 @@ def pronounced(words: Iterable[str], language: str) -> "Pronunciations":
 
     is_english = language.split("-")[0] == "en"
     weak = WEAK if is_english else {}
+    unwritten = str.maketrans("", "", _STRESS + (_LENGTH if is_english else ""))
     entries = []
     for word in words:
         if word in weak:
             entries.append((word, tuple(weak[word].split())))
-        unwritten = str.maketrans("", "", _STRESS + (_LENGTH if is_english else ""))
         sounds = [sign.translate(unwritten) for sign in phonemes(word, language)]
         merged = _merged(sounds) if is_english else tuple(filter(None, sounds))
         if merged:

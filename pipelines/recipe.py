@@ -17,6 +17,7 @@ from asr.lm.kneser_ney import USUAL_PRUNE, EstimationOptions
 from asr.lm.packing import MAX_BITS, MIN_BITS
 from asr.options import from_table, require, to_table
 from asr.text import TextOptions
+from asr.vocabulary_file import Kind
 from models.bilstm import BiLSTMOptions
 
 
@@ -62,7 +63,7 @@ class VocabularyOptions:
             makes; training texts with other words are left out.
     """
 
-    kind: Literal["characters", "subwords", "sounds"] = "characters"
+    kind: Kind = "characters"
     characters: str | None = None
     size: int = 256
     pronunciations: str | None = None

@@ -11,6 +11,9 @@ from pipelines.progress import Progress
 if TYPE_CHECKING:
     from asr.text import TextOptions
 
+SOURCE_HELP = "a sentence a line, .gz and .xz too; a manifest (.jsonl); or - for standard input"
+"""What a command line says of the texts that it takes."""
+
 _STDIN = "-"
 _MEGABYTE = 1e6
 
